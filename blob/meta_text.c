@@ -1,0 +1,29 @@
+#include <config.h>
+
+#include "blob/meta_text.h"
+
+#include <stdbool.h>
+#include <string.h>
+
+#include "blob/base/buf.h"
+
+char *meta_text_encode(const char *text, const char *what, struct err *err)
+{
+	struct buf out = BUF_INIT(BLOB_META_MAX - 512);   /* the rest is for other metadata */
+	size_t len = strlen(text);
+	char *encoded;
+
+	for (size_t i = 0; i < len; i++) {
+		unsigned char c = (unsigned char)text[i];
+		bool at_edge = i == 0 || i == len - 1;
+
+		if (c < 0x20 || c > 0x7e || c == '%' || (c == ' ' && at_edge))
+			buf_addf(&out, "%%%02X", c);
+		else
+			buf_add(&out, &c, 1);
+	}
+	encoded = buf_steal(&out);
+	if (!encoded)
+		err_set(err, ERR_USAGE, "%s: too long: a blob's metadata holds 8 KiB", what);
+	return encoded;
+}

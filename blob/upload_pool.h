@@ -1,0 +1,82 @@
+/*
+ * upload_pool.h - the buffers of one upload and what is under way from them.
+ * Between blob/upload.c (which fills them) and blob/upload_send.c (which sends).
+ *
+ * A slot is
+ *   IDLE     in nobody's hands
+ *   FILLING  the caller's: slot_get() .. slot_start() or slot_put()
+ *   SENDING  the I/O threads': one request of it is under way at any time; after
+ *            its last piece, or the first failure of the upload, it is IDLE
+ * `idle` counts the first kind. `lock` guards idle, failed, why, stats and the
+ * states; pieces and bytes belong to whoever has the slot.
+ */
+#ifndef HPCPACK_BLOB_UPLOAD_POOL_H
+#define HPCPACK_BLOB_UPLOAD_POOL_H
+
+#include <pthread.h>
+
+#include "blob/upload.h"
+#include "blob/upload_plan.h"
+
+#define UPLOAD_SLOTS 16
+
+struct upload;
+
+struct upload_slot {
+	struct upload *u;
+	enum { SLOT_IDLE, SLOT_FILLING, SLOT_SENDING } state;
+	char *data;
+	uint64_t offset;               /* of data, in the blob */
+	struct upload_piece *pieces;
+	size_t count, next;            /* pieces[next] is under way */
+	unsigned attempts;             /* at it, with unknown outcome */
+	uint64_t generation;           /* of the lease that it was sent under */
+};
+
+struct upload {
+	struct blob_client *client;
+	const struct blob_ref *ref;
+	const struct upload_lease *lease;
+	const struct upload_options *options;
+	uint64_t total;                /* bytes, for progress */
+	char block_prefix[24];         /* of the ids of blocks; "": pages */
+	char lease_id[BLOB_LEASE_ID_MAX];   /* the last good one; under lock */
+
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
+	struct upload_slot slots[UPLOAD_SLOTS];
+	unsigned slot_count, idle;
+	bool failed;
+	struct err why;                /* the first failure */
+	struct upload_stats stats;
+};
+
+/* Make the pool, of buffers with room for so many pieces; the struct is zero but
+ * for what the caller set. */
+int upload_pool_init(struct upload *u, uint64_t buffer_bytes, size_t max_pieces, struct err *err);
+
+/* Wait for everything under way, then free. */
+void upload_pool_free(struct upload *u);
+
+/* An idle slot, waiting for one; NULL when the upload has failed. */
+struct upload_slot *upload_slot_get(struct upload *u);
+void upload_slot_put(struct upload_slot *s);
+
+/* Wait until all are idle. 0, or -1 and *err when something has failed. */
+int upload_drain(struct upload *u, struct err *err);
+
+/* Count bytes that need not travel. */
+void upload_skip(struct upload *u, uint64_t bytes);
+
+/* Send pieces[0 .. count-1] of it. */
+void upload_slot_send(struct upload_slot *s);
+
+/* Called once for each slot that was sent, from an I/O thread: it is idle again;
+ * `why` (may be NULL) is what failed. */
+void upload_slot_done(struct upload_slot *s, const struct err *why);
+
+/* The id of the block that begins at `offset`; BLOB ids are of equal length. */
+#define UPLOAD_BLOCK_ID_MAX 48
+void upload_block_id(const struct upload *u, uint64_t offset, char out[UPLOAD_BLOCK_ID_MAX]);
+
+#endif
