@@ -1,0 +1,77 @@
+#include <config.h>
+
+#include "agent/options.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "blob/base/buf.h"
+#include "blob/base/cleanup.h"
+#include "blob/config.h"
+
+#define CACHE_MIN (1ull << 20)
+#define CACHE_MAX (1ull << 40)
+
+static int parse_cache(const char *value, struct mount_options *out, struct err *err)
+{
+	if (parse_size(value, &out->cache_bytes) < 0 || out->cache_bytes < CACHE_MIN ||
+	    out->cache_bytes > CACHE_MAX)
+		return err_set(err, ERR_USAGE, "-o cache=%s: a size from 1M to 1T is needed, like "
+			       "cache=256M", value);
+	return 0;
+}
+
+static int parse_deadline(const char *value, struct mount_options *out, struct err *err)
+{
+	if (parse_time_ms(value, &out->io_deadline_ms) < 0 || out->io_deadline_ms < 1000)
+		return err_set(err, ERR_USAGE, "-o deadline=%s: a time of at least 1s is needed, like "
+			       "deadline=120s", value);
+	return 0;
+}
+
+static int parse_one(const char *o, struct mount_options *out, struct buf *rest, struct err *err)
+{
+	if (!strncmp(o, "cache=", 6))
+		return parse_cache(o + 6, out, err);
+	if (!strncmp(o, "deadline=", 9))
+		return parse_deadline(o + 9, out, err);
+	if (!strcmp(o, "sync"))
+		out->sync = true;
+	else if (!strcmp(o, "ro"))
+		out->read_only = true;
+	else if (!strcmp(o, "rw"))
+		out->read_only = false;
+	else if (!strcmp(o, "allow_other"))
+		out->allow_other = true;
+	else
+		buf_addf(rest, "%s%s", rest->len ? "," : "", o);
+	return 0;
+}
+
+int mount_options_parse(const char *text, struct mount_options *out, struct err *err)
+{
+	cleanup_free char *copy = strdup(text ? text : "");
+	cleanup_buf struct buf rest = BUF_INIT(4096);
+	char *save = NULL;
+
+	memset(out, 0, sizeof(*out));
+	if (!copy)
+		return err_set(err, ERR_NO_MEMORY, "out of memory");
+	for (char *o = strtok_r(copy, ",", &save); o; o = strtok_r(NULL, ",", &save))
+		if (parse_one(o, out, &rest, err) < 0)
+			return -1;
+	if (rest.failed)
+		return err_set(err, ERR_USAGE, "-o: the options are too long");
+	if (rest.len) {
+		out->rest = buf_steal(&rest);
+		if (!out->rest)
+			return err_set(err, ERR_NO_MEMORY, "out of memory");
+	}
+	return 0;
+}
+
+void mount_options_free(struct mount_options *o)
+{
+	free(o->rest);
+	o->rest = NULL;
+}

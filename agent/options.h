@@ -1,0 +1,26 @@
+/*
+ * options.h - `-o` of a mount: those that are ours, and the rest, which is the
+ * filesystem's.
+ */
+#ifndef HPCPACK_AGENT_OPTIONS_H
+#define HPCPACK_AGENT_OPTIONS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "blob/base/err.h"
+
+struct mount_options {
+	uint64_t cache_bytes;    /* cache=SIZE; 0: not said */
+	unsigned io_deadline_ms; /* deadline=TIME; 0: not said */
+	bool sync;               /* every write is durable before it returns */
+	bool read_only;          /* ro */
+	bool allow_other;
+	char *rest;              /* owned; NULL: none */
+};
+
+/* `text` may be NULL. 0 or -1 (ERR_USAGE names the option). */
+int mount_options_parse(const char *text, struct mount_options *out, struct err *err);
+void mount_options_free(struct mount_options *o);
+
+#endif

@@ -1,0 +1,38 @@
+/*
+ * proto.h - what is said on the agent's socket: one JSON object per
+ * SOCK_SEQPACKET packet (fs/channel.h), one request per connection, any number
+ * of {"progress":"text"} replies, then one final reply {"ok":...}.
+ *
+ * {"op":"mount", "account":{job's account}, "container":C, "blob":B,
+ *  "mountpoint":PATH|null (absolute), "snapshot":null|"new"|"latest"|TIME,
+ *  "force":B, "raw":B, "partition":N|0, "options":"a,b=c"|null, "log_level":N}
+ *      -> {"ok":true, "mount":{entry}}
+ * {"op":"unmount", "target":T, "account":A|null, "container":C|null, "lazy":B}
+ *      T is an absolute mount point, a blob name, container/name or
+ *      account/container/name
+ *      -> {"ok":true, "mountpoint":PATH, "source":S, "pending":B, "receipt":{...}|null}
+ *      pending: detached lazily and still in use; its worker ends with the last user
+ * {"op":"list"}   -> {"ok":true, "mounts":[entry...]}   the caller's own; root: all
+ * {"op":"status"} -> {"ok":true, "version":S, "pid":N, "runtime_dir":S, "since":S,
+ *                     "mounts":N}
+ * {"op":"stop", "leave_mounts":B} -> {"ok":true}        root or the agent's own uid
+ *
+ * An entry (also what `hpcpack mount --list --json` prints: keys are stable):
+ * {"id":S, "account":S, "container":S, "blob":S, "snapshot":S|null,
+ *  "mountpoint":S, "mode":"rw"|"ro", "state":"mounting"|"ready"|"degraded"|"lost"|"failed",
+ *  "reason":S, "raw":B, "filesystem":S|null, "driver":"kernel"|"fuse"|null,
+ *  "partition":N|null, "device":S|null, "uid":N, "user":S, "since":S, "pid":N,
+ *  "size":N, "lease":{"state":S,"held_since":S,"next_renewal_seconds":N}|null,
+ *  "bytes_read":N,"bytes_written":N,"requests":N,"retries":N,
+ *  "cache_size":N,"cache_used":N,"dirty":N}
+ * Times are UTC "2026-11-21T03:26:09Z".
+ *
+ * Closing the connection before the final reply of a mount cancels it: nothing
+ * stays behind. Refusals and failures: {"ok":false,"error":{...}}.
+ */
+#ifndef HPCPACK_AGENT_PROTO_H
+#define HPCPACK_AGENT_PROTO_H
+
+#define AGENT_SOCKET_NAME "agent.sock"
+
+#endif

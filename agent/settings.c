@@ -1,0 +1,88 @@
+#include <config.h>
+
+#include "agent/settings.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "blob/base/cleanup.h"
+#include "blob/base/log.h"
+#include "blob/config.h"
+
+static void free_configp(struct config **c)
+{
+	config_free(*c);
+}
+#define cleanup_config cleanup_with(free_configp)
+
+static int copy(char **to, const char *from, struct err *err)
+{
+	free(*to);
+	*to = from ? strdup(from) : NULL;
+	return from && !*to ? err_set(err, ERR_NO_MEMORY, "out of memory") : 0;
+}
+
+static int read_log_level(struct settings *s, const struct config *c, struct err *err)
+{
+	static const char *const names[] = { "error", "warning", "info", "debug" };
+	const char *text = config_string(c, "agent", "log_level", "info");
+
+	for (unsigned i = 0; i < ARRAY_LEN(names); i++)
+		if (!strcmp(text, names[i])) {
+			s->log_level = i;
+			return 0;
+		}
+	return err_set(err, ERR_USAGE, "%s: [agent] log_level is \"%s\"; it must be error, warning, "
+		       "info or debug", config_path(c), text);
+}
+
+static int read_drive(struct settings *s, const struct config *c, struct err *err)
+{
+	uint64_t connections, threads;
+	unsigned lease_ms;
+
+	if (config_time_ms(c, "drive", "lease_duration", 60000, 15000, 60000, &lease_ms, err) < 0 ||
+	    config_time_ms(c, "drive", "io_deadline", 120000, 1000, 3600000, &s->io_deadline_ms,
+			   err) < 0 ||
+	    config_size(c, "drive", "cache", 256ull << 20, 1ull << 20, 1ull << 40, &s->cache_bytes,
+			err) < 0 ||
+	    config_size(c, "drive", "connections", 0, 1, 256, &connections, err) < 0 ||
+	    config_size(c, "drive", "io_threads", 0, 1, 64, &threads, err) < 0)
+		return -1;
+	s->connections = (unsigned)connections;
+	s->io_threads = (unsigned)threads;
+	s->lease_duration_s = lease_ms / 1000;
+	return 0;
+}
+
+int settings_load(struct settings *s, const char *path, struct err *err)
+{
+	cleanup_config struct config *c = config_load(path, err);
+	const char *programs = getenv("HPCPACK_LIBEXEC");
+
+	if (!c)
+		return -1;
+	if (copy(&s->programs, programs && *programs ? programs : HPCPACK_WORKERDIR, err) < 0 ||
+	    copy(&s->mount_root, config_string(c, "mount", "root", NULL), err) < 0 ||
+	    copy(&s->socket_group, config_string(c, "agent", "socket_group", NULL), err) < 0)
+		return -1;
+	if (s->mount_root && s->mount_root[0] != '/')
+		return err_set(err, ERR_USAGE, "%s: [mount] root must be an absolute path",
+			       config_path(c));
+	if (config_bool(c, "agent", "users_may_use_kernel_drivers", false,
+			&s->users_may_use_kernel_drivers, err) < 0 ||
+	    config_bool(c, "agent", "stop_leaves_mounts", false, &s->stop_leaves_mounts, err) < 0)
+		return -1;
+	if (read_log_level(s, c, err) < 0)
+		return -1;
+	return read_drive(s, c, err);
+}
+
+void settings_free(struct settings *s)
+{
+	free(s->runtime_dir);
+	free(s->programs);
+	free(s->mount_root);
+	free(s->socket_group);
+	memset(s, 0, sizeof(*s));
+}

@@ -1,0 +1,32 @@
+/*
+ * settings.h - what the configuration file and the command line tell the agent.
+ */
+#ifndef HPCPACK_AGENT_SETTINGS_H
+#define HPCPACK_AGENT_SETTINGS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "blob/base/err.h"
+
+struct settings {
+	char *runtime_dir;          /* absolute */
+	char *programs;             /* the folder of hpcpack-drive and hpcpack-fusedriver */
+	char *mount_root;           /* NULL: /mnt/hpcpack for root, ~/hpcpack for others */
+	char *socket_group;         /* its members may use a root agent; NULL: nobody */
+	bool users_may_use_kernel_drivers;
+	bool stop_leaves_mounts;
+	unsigned idle_exit_s;       /* 0: never */
+	unsigned lease_duration_s;
+	unsigned io_deadline_ms;
+	uint64_t cache_bytes;
+	unsigned connections, io_threads; /* of each worker; 0: its defaults */
+	unsigned log_level;
+};
+
+/* Read `path` (NULL: the usual places) over the defaults. What is set in *s
+ * before stays where the file has no say (runtime_dir). 0 or -1. */
+int settings_load(struct settings *s, const char *path, struct err *err);
+void settings_free(struct settings *s);
+
+#endif
