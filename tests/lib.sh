@@ -1,0 +1,77 @@
+# lib.sh - the harness of the end-to-end tests. A test is a bash script that
+# sources this first and ends with `done_testing`:
+#
+#	TEST_TIMEOUT=120        # seconds for the whole script; 300 if unset
+#	. "$(dirname "$0")/../lib.sh"
+#	start_azurite
+#	start_agent a
+#	succeeds "it mounts" on a hpcpack mount data.vhd "$T/mnt"
+#	done_testing
+#
+# It gets a folder of its own ($T), ports of its own and agents with runtime
+# folders of their own; whatever it started, mounted or attached is undone when
+# it ends, in whichever way. HPCPACK_TEST_KEEP=1 keeps the folder.
+#
+#	lib/tap.sh      ok, is, like, run, succeeds, fails_with, skip_all...
+#	lib/proc.sh     spawn, wait_for, free_port, counters, clean-up
+#	lib/azurite.sh  start_azurite, start_nginx, start_proxy, az
+#	lib/agent.sh    start_agent, on, kill_node, as_user
+#	lib/images.sh   image_ext4 and its kin
+# shellcheck shell=bash
+
+set -u
+set -o pipefail
+
+if [ "${HPCPACK_TEST_GUARD:-}" != "$0" ]; then
+	export HPCPACK_TEST_GUARD=$0
+	exec timeout -k 60 "${TEST_TIMEOUT:-300}" bash "$0" "$@"
+fi
+
+# Where things are. make check says so; by hand the build folder is the working
+# directory if it looks like one, else the source folder.
+tests_dir=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+: "${abs_top_srcdir:=$(dirname "$tests_dir")}"
+if [ -z "${abs_top_builddir:-}" ]; then
+	if [ -e config.status ]; then abs_top_builddir=$PWD; else abs_top_builddir=$abs_top_srcdir; fi
+fi
+export abs_top_srcdir abs_top_builddir
+
+# Programs come from the build folder; nothing of the caller's settings counts.
+PATH=$abs_top_builddir:$PATH:/usr/sbin:/sbin
+export HPCPACK_LIBEXEC=$abs_top_builddir
+unset CCP_AZURE_CONNECTIONSTRING AZURE_STORAGE_CONNECTION_STRING AZURE_STORAGE_ACCOUNT \
+	AZURE_STORAGE_KEY AZURE_STORAGE_SAS_TOKEN CCP_PACKAGE_ROOT HPCPACK_AGENT HPCPACK_CONFIG \
+	XDG_CONFIG_HOME XDG_RUNTIME_DIR http_proxy https_proxy HTTP_PROXY HTTPS_PROXY ALL_PROXY \
+	NOTIFY_SOCKET JOURNAL_STREAM MAKEFLAGS MAKELEVEL
+export LC_ALL=C.UTF-8 TZ=UTC
+umask 022
+
+T=$(mktemp -d "${TMPDIR:-/tmp}/hpcpack-test.XXXXXX") || exit 99
+chmod 0711 "$T"
+export HPCPACK_TEST_TMP=$T
+: "${HPCPACK_TEST_QUICK:=}"
+export ASAN_OPTIONS=log_path=$T/sanitizer UBSAN_OPTIONS=print_stacktrace=1:log_path=$T/sanitizer
+
+# shellcheck source=tests/lib/tap.sh
+. "$tests_dir/lib/tap.sh"
+# shellcheck source=tests/lib/proc.sh
+. "$tests_dir/lib/proc.sh"
+# shellcheck source=tests/lib/azurite.sh
+. "$tests_dir/lib/azurite.sh"
+# shellcheck source=tests/lib/agent.sh
+. "$tests_dir/lib/agent.sh"
+# shellcheck source=tests/lib/images.sh
+. "$tests_dir/lib/images.sh"
+
+finish() {
+	local status=$?
+
+	trap '' INT TERM
+	trap - EXIT
+	if [ "$tap_failed" != 0 ] || [ "$tap_done" != 1 ]; then show_logs; fi
+	cleanup
+	exit "$status"
+}
+trap finish EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
