@@ -38,6 +38,11 @@ static void child(const struct plan *p)
 	sigemptyset(&none);
 	for (int sig = 1; sig < NSIG; sig++)
 		signal(sig, SIG_DFL);
+	/* What asks the agent to leave, or to read its configuration, may be sent to
+	 * all that it has started (systemctl kill does): they stay. This holds for
+	 * FUSE drivers too, which take a SIGHUP only where it was not ignored. */
+	signal(SIGHUP, SIG_IGN);
+	signal(SIGUSR1, SIG_IGN);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	setsid();
 	if (dup2(p->null_fd, STDIN_FILENO) < 0 || dup2(p->null_fd, STDOUT_FILENO) < 0)

@@ -1,6 +1,7 @@
 /*
  * spawn.h - start a program as a given user, in a session of its own, with a
- * clean environment and only the descriptors it is given.
+ * clean environment and only the descriptors it is given. SIGHUP and SIGUSR1 do
+ * nothing to it unless it says otherwise itself.
  */
 #ifndef HPCPACK_AGENT_SPAWN_H
 #define HPCPACK_AGENT_SPAWN_H
