@@ -213,6 +213,8 @@ static int serve(struct drive *d, const char *dir)
 	int rc;
 
 	failed = drive_open(d, &err) < 0 || mount_fuse(d, dir, &err) < 0 || say_ready(d, &err) < 0;
+	if (!failed && d->snapshot_own)
+		drive_sweep_snapshots(d);
 	if (!failed)
 		drive_wait_stop(d);
 	rc = drive_close(d, &lost);

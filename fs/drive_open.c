@@ -24,9 +24,6 @@
 #define DATA_CONNECTIONS 16
 #define CONTROL_CONNECTIONS 2
 
-/* Put into the metadata of the snapshots that mounts make. */
-#define SNAPSHOT_TAG "hpcpackmount"
-
 struct blob_ref drive_ref(const struct drive *d)
 {
 	return (struct blob_ref) { .container = d->job.container, .blob = d->job.blob,
@@ -38,7 +35,7 @@ static int check_stop(struct drive *d, struct err *err)
 	return drive_stopping(d) ? err_set(err, ERR_CANCELLED, "%s: the mount was given up", d->name) : 0;
 }
 
-static void progress(const struct drive *d, const char *text)
+void drive_progress(const struct drive *d, const char *text)
 {
 	json_t *msg = json_pack("{ssss}", "event", "progress", "text", text);
 
@@ -138,69 +135,6 @@ static int examine(struct drive *d, struct err *err)
 	return rc < 0 ? -1 : check_stop(d, err);
 }
 
-/* --- snapshots --- */
-
-static void set_snapshot(struct drive *d, const char *snapshot, bool own)
-{
-	pthread_mutex_lock(&d->lock);
-	snprintf(d->snapshot, sizeof(d->snapshot), "%s", snapshot);
-	d->snapshot_own = own;
-	pthread_mutex_unlock(&d->lock);
-}
-
-static int find_latest(struct drive *d, struct err *err)
-{
-	struct blob_list list = { .items = NULL, .count = 0 };
-	const char *latest = NULL;
-	size_t i;
-
-	if (blob_list(d->control_client, d->job.container, d->job.blob, BLOB_LIST_SNAPSHOTS, &list, err) < 0)
-		return -1;
-	for (i = 0; i < list.count; i++) {
-		const struct blob_item *item = &list.items[i];
-
-		if (item->snapshot && !strcmp(item->name, d->job.blob) &&
-		    (!latest || strcmp(item->snapshot, latest) > 0))
-			latest = item->snapshot;
-	}
-	if (latest)
-		set_snapshot(d, latest, false);
-	else
-		err_set(err, ERR_NOT_FOUND, "%s: the blob has no snapshot; --snapshot takes one", d->name);
-	blob_list_free(&list);
-	return latest ? 0 : -1;
-}
-
-static int take_snapshot(struct drive *d, struct err *err)
-{
-	struct blob_ref ref = drive_ref(d);
-	char snapshot[BLOB_TIME_MAX], tag[BLOB_LEASE_ID_MAX];
-
-	progress(d, "taking a snapshot");
-	blob_new_guid(tag);
-	if (blob_snapshot(d->control_client, &ref, SNAPSHOT_TAG, tag, snapshot, err) < 0)
-		return -1;
-	set_snapshot(d, snapshot, true);
-	log_info("%s: took snapshot %s", d->name, snapshot);
-	return 0;
-}
-
-static int choose_snapshot(struct drive *d, struct err *err)
-{
-	switch (d->job.wish) {
-	case SNAPSHOT_NONE:
-		return 0;
-	case SNAPSHOT_NEW:
-		return take_snapshot(d, err);
-	case SNAPSHOT_LATEST:
-		return find_latest(d, err);
-	case SNAPSHOT_AT:
-		set_snapshot(d, d->job.snapshot, false);
-		return 0;
-	}
-	return 0;
-}
-
 /* --- lease --- */
 
 static void lease_hook(void *arg, enum lease_state state)
@@ -222,7 +156,7 @@ static int take_lease(struct drive *d, struct err *err)
 	struct lease_keeper *lease;
 
 	if (d->job.force) {
-		progress(d, "breaking the lease");
+		drive_progress(d, "breaking the lease");
 		log_warn("%s: breaking the lease of whoever holds it, as --force says", d->name);
 		if (blob_lease_break(d->control_client, &ref, CONTROL_DEADLINE_MS, err) < 0)
 			return -1;
@@ -277,7 +211,7 @@ int drive_open(struct drive *d, struct err *err)
 	pthread_mutex_lock(&d->lock);
 	d->holding = true;
 	pthread_mutex_unlock(&d->lock);
-	if (check_stop(d, err) < 0 || choose_snapshot(d, err) < 0)
+	if (check_stop(d, err) < 0 || drive_choose_snapshot(d, err) < 0)
 		return -1;
 	if (*d->snapshot && examine(d, err) < 0)
 		return -1;
