@@ -30,26 +30,12 @@ static int parse_type(const char *text, enum blob_type *out, struct err *err)
 }
 
 /* Where hpcsync shall install it: below the package root, in every spelling. */
-static int check_relative_path(char *path, struct err *err)
+static int check_relative_path(const char *given, char *path, struct err *err)
 {
-	char *part = path;
-
-	for (char *c = path; (c = strchr(c, '\\')); )
-		*c = '/';
-	if (!*path || *path == '/' || strchr(path, ':'))
-		return err_set(err, ERR_USAGE, "--relative-path '%s': must be a path below the package root", path);
-	while (*part) {
-		size_t len = strcspn(part, "/");
-
-		if (!len || (len <= 2 && !strncmp(part, "..", len)))
-			return err_set(err, ERR_USAGE, "--relative-path '%s': has an empty part, '.' or '..'", path);
-		part += len;
-		if (*part == '/' && part[1])
-			part++;
-		else if (*part == '/')
-			*part = '\0';
-	}
-	return 0;
+	if (pack_relative_path(path, err) == 0)
+		return 0;
+	err->code = ERR_USAGE;
+	return err_prefix(err, "--relative-path '%s': must be a path below the package root", given);
 }
 
 static int set_meta(struct upload_job *job, const char *name, const char *text, const char *what,
@@ -76,10 +62,10 @@ static int read_options(struct upload_job *job, const struct options *o, struct 
 		return -1;
 	if (size && (parse_size(size, &job->block_size) < 0 || job->block_size < 1))
 		return err_set(err, ERR_USAGE, "--block-size '%s': must be a number of bytes (K, M, G allowed)", size);
-	if (copy && (check_relative_path(copy, err) < 0 ||
-		     set_meta(job, UPLOAD_META_PATH, copy, "--relative-path", err) < 0))
+	if (copy && (check_relative_path(path, copy, err) < 0 ||
+		     set_meta(job, PACK_META_PATH, copy, "--relative-path", err) < 0))
 		return -1;
-	if (text && set_meta(job, UPLOAD_META_DESCRIPTION, text, "--description", err) < 0)
+	if (text && set_meta(job, PACK_META_DESCRIPTION, text, "--description", err) < 0)
 		return -1;
 	return cli_container(o, &job->target.container, err);
 }

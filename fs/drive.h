@@ -46,6 +46,18 @@ struct blob_ref drive_ref(const struct drive *d);
  * the mount at `dir`. On failure what was got is left for drive_close(). */
 int drive_open(struct worker *w, const char *dir, struct err *err);
 
+/* --- drive_snapshot.c --- */
+
+/* The one that the job wishes for, taken if need be. Nothing if it wishes for none. */
+int drive_choose_snapshot(struct drive *d, struct err *err);
+
+/* Delete the one that this mount took. */
+void drive_delete_snapshot(struct drive *d);
+
+/* Delete those of this blob that mounts on this host took which were killed. Blocks;
+ * ends early when the drive is to stop. */
+void drive_sweep_snapshots(struct drive *d);
+
 /* --- drive_close.c --- */
 
 /* Flush, unmount, give the lease and our snapshot back, free: what there is of

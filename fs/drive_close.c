@@ -122,16 +122,6 @@ static void give_lease_back(struct drive *d)
 			 d->w.job.drive.lease_duration_s, err.msg);
 }
 
-static void delete_snapshot(struct drive *d)
-{
-	struct blob_ref ref = drive_ref(d);
-	struct err err;
-
-	if (blob_delete(d->w.control_client, &ref, NULL, &err) < 0 && err.code != ERR_NOT_FOUND)
-		log_warn("%s: can't delete the snapshot %s, which this mount took: %s", d->w.name, d->snapshot,
-			 err.msg);
-}
-
 /* As the blob is left behind. */
 static void take_last_etag(struct drive *d)
 {
@@ -168,7 +158,7 @@ int drive_close(struct worker *w, struct err *err)
 	if (had_lease)
 		give_lease_back(d);
 	if (d->snapshot_own)
-		delete_snapshot(d);
+		drive_delete_snapshot(d);
 	else if (had_lease)
 		take_last_etag(d);
 	if (d->store.ops)

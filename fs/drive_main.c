@@ -15,11 +15,18 @@ static void give_up(struct worker *w)
 		blob_client_abort(w->control_client);
 }
 
+static void serving(struct worker *w)
+{
+	if (drive_of(w)->snapshot_own)
+		drive_sweep_snapshots(drive_of(w));
+}
+
 static const struct worker_ops ops = {
 	.program = "hpcpack-drive",
 	.kind = JOB_DRIVE,
 	.storage = true,
 	.open = drive_open,
+	.serving = serving,
 	.close = drive_close,
 	.ready = drive_ready,
 	.status = drive_status,

@@ -19,9 +19,6 @@
 /* Of breaking a lease, retries included. */
 #define BREAK_DEADLINE_MS 15000
 
-/* Put into the metadata of the snapshots that mounts make. */
-#define SNAPSHOT_TAG "hpcpackmount"
-
 struct blob_ref drive_ref(const struct drive *d)
 {
 	return (struct blob_ref) { .container = d->w.job.container, .blob = d->w.job.blob,
@@ -80,69 +77,6 @@ static int examine(struct drive *d, struct err *err)
 		return err_set(err, ERR_NOT_FOUND, "%s: there is no snapshot %s, or no longer", d->w.name,
 			       ref.snapshot);
 	return rc < 0 ? -1 : worker_check_stop(&d->w, err);
-}
-
-/* --- snapshots --- */
-
-static void set_snapshot(struct drive *d, const char *snapshot, bool own)
-{
-	pthread_mutex_lock(&d->w.lock);
-	snprintf(d->snapshot, sizeof(d->snapshot), "%s", snapshot);
-	d->snapshot_own = own;
-	pthread_mutex_unlock(&d->w.lock);
-}
-
-static int find_latest(struct drive *d, struct err *err)
-{
-	struct blob_list list = { .items = NULL, .count = 0 };
-	const char *latest = NULL;
-	size_t i;
-
-	if (blob_list(d->w.control_client, d->w.job.container, d->w.job.blob, BLOB_LIST_SNAPSHOTS, &list, err) < 0)
-		return -1;
-	for (i = 0; i < list.count; i++) {
-		const struct blob_item *item = &list.items[i];
-
-		if (item->snapshot && !strcmp(item->name, d->w.job.blob) &&
-		    (!latest || strcmp(item->snapshot, latest) > 0))
-			latest = item->snapshot;
-	}
-	if (latest)
-		set_snapshot(d, latest, false);
-	else
-		err_set(err, ERR_NOT_FOUND, "%s: the blob has no snapshot; --snapshot takes one", d->w.name);
-	blob_list_free(&list);
-	return latest ? 0 : -1;
-}
-
-static int take_snapshot(struct drive *d, struct err *err)
-{
-	struct blob_ref ref = drive_ref(d);
-	char snapshot[BLOB_TIME_MAX], tag[BLOB_LEASE_ID_MAX];
-
-	worker_progress(&d->w, "taking a snapshot");
-	blob_new_guid(tag);
-	if (blob_snapshot(d->w.control_client, &ref, SNAPSHOT_TAG, tag, snapshot, err) < 0)
-		return -1;
-	set_snapshot(d, snapshot, true);
-	log_info("%s: took snapshot %s", d->w.name, snapshot);
-	return 0;
-}
-
-static int choose_snapshot(struct drive *d, struct err *err)
-{
-	switch (d->w.job.drive.wish) {
-	case SNAPSHOT_NONE:
-		return 0;
-	case SNAPSHOT_NEW:
-		return take_snapshot(d, err);
-	case SNAPSHOT_LATEST:
-		return find_latest(d, err);
-	case SNAPSHOT_AT:
-		set_snapshot(d, d->w.job.drive.snapshot, false);
-		return 0;
-	}
-	return 0;
 }
 
 /* --- lease --- */
@@ -222,7 +156,7 @@ static int open_drive(struct drive *d, struct err *err)
 	pthread_mutex_lock(&d->w.lock);
 	d->holding = true;
 	pthread_mutex_unlock(&d->w.lock);
-	if (worker_check_stop(&d->w, err) < 0 || choose_snapshot(d, err) < 0)
+	if (worker_check_stop(&d->w, err) < 0 || drive_choose_snapshot(d, err) < 0)
 		return -1;
 	if (*d->snapshot && examine(d, err) < 0)
 		return -1;

@@ -43,6 +43,8 @@ struct worker_ops {
 	/* Main thread: everything up to the files being there below `dir`. On failure
 	 * what was got is left for close(). */
 	int (*open)(struct worker *w, const char *dir, struct err *err);
+	/* Main thread, once "ready" is said; may block, ends early on a stop. NULL: no. */
+	void (*serving)(struct worker *w);
 	/* Main thread: back; what there is. -1 and *err when data was lost. */
 	int (*close)(struct worker *w, struct err *err);
 

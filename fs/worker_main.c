@@ -200,6 +200,8 @@ static int serve(struct worker *w, const char *dir)
 	int rc;
 
 	failed = w->ops->open(w, dir, &err) < 0 || say_ready(w, &err) < 0;
+	if (!failed && w->ops->serving)
+		w->ops->serving(w);
 	if (!failed)
 		worker_wait_stop(w);
 	worker_begin_closing(w);

@@ -75,6 +75,12 @@ is "$(entries a)" 2 "a new agent lists both drives"
 is "$(entry a "$T/one" '"\(.state) \(.mode) \(.since)"')" "ready rw $since" "as they are"
 is "$(entry a "$T/two" '"\(.state) \(.mode)"')" "ready ro" "both of them"
 
+# --- signals that are meant for the agent ---
+for pid in $(workers a); do kill -USR1 "$pid" && kill -HUP "$pid"; done
+drop_caches
+holds "SIGUSR1 and SIGHUP do nothing to a worker: files can be read" tree_is_right "$T/one"
+is "$(entry a "$T/one" .state) $(entry a "$T/two" .state)" "ready ready" "and both drives are ready"
+
 # --- a worker dies ---
 kill -KILL "$(entry a "$T/two" .pid)"
 wait_for 20 state_is a "$T/two" failed
