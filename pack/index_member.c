@@ -139,7 +139,7 @@ static enum pack_problem problem(const struct zip_member *m, enum pack_type type
 	if (m->method == ZIP_STORED && m->size != m->packed_size)
 		return PACK_DATA_LIES;
 	/* 258 bytes out of two bits is what deflate does at best. */
-	if (m->method == ZIP_DEFLATED && m->size / 1032 > m->packed_size)
+	if (m->method == ZIP_DEFLATED && m->size && (m->size - 1) / 1032 >= m->packed_size)
 		return PACK_DATA_LIES;
 	if (type == PACK_LINK && (!m->size || m->size > PACK_LINK_MAX))
 		return PACK_DATA_LIES;
