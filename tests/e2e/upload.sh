@@ -32,7 +32,7 @@ nonzero() { # FILE
 sent_pages() { jq -s 'map(select(.query | test("comp=page(&|$)")) | .body) | add // 0' "$PROXY_LOG"; }
 forget_log() { : >"$PROXY_LOG"; }
 same_as() { cmp "$1" "$2"; }
-no_temp() { ! az names hpcpackages | grep -q 'hpcpack-upload'; }
+no_temp() { ! grep -q 'hpcpack-upload' <<<"$(az names hpcpackages)"; }
 sha_of() { sha256sum "$1" | cut -d ' ' -f 1; }
 
 # A VHD of 128 MiB: an extent with zeros in it, scattered pages, a hole, a tail.
