@@ -37,6 +37,12 @@ static const struct known {
 	{ "agent", "stop_leaves_mounts" },
 	{ "agent", "log_level" },
 	{ "mount", "root" },
+	{ "packages", "root" },
+	{ "packages", "max_path" },
+	{ "packages", "keep_versions" },
+	{ "packages", "max_unpacked" },
+	{ "packages", "max_ratio" },
+	{ "packages", "max_members" },
 };
 
 struct value {
