@@ -37,6 +37,9 @@ static const struct known {
 	{ "agent", "stop_leaves_mounts" },
 	{ "agent", "log_level" },
 	{ "mount", "root" },
+	{ "packages", "sync_at_start" },
+	{ "packages", "sync_interval" },
+	{ "packages", "sync_required" },
 };
 
 struct value {

@@ -12,6 +12,7 @@ static const struct command *const commands[] = {
 	&command_upload,
 	&command_mount,
 	&command_unmount,
+	&command_status,
 	NULL,
 };
 
