@@ -19,12 +19,12 @@ static int read_snapshot(struct making *k, const char *wish, struct err *err)
 {
 	if (!wish)
 		return 0;
-	k->job.wish = !strcmp(wish, "new")      ? SNAPSHOT_NEW
+	k->job.drive.wish = !strcmp(wish, "new")      ? SNAPSHOT_NEW
 		      : !strcmp(wish, "latest") ? SNAPSHOT_LATEST
 						: SNAPSHOT_AT;
-	k->job.snapshot = strdup(wish);
+	k->job.drive.snapshot = strdup(wish);
 	k->mount->wanted_snapshot = strdup(wish);
-	return k->job.snapshot && k->mount->wanted_snapshot
+	return k->job.drive.snapshot && k->mount->wanted_snapshot
 		       ? 0
 		       : err_set(err, ERR_NO_MEMORY, "out of memory");
 }
@@ -42,20 +42,20 @@ static void fill_holder(struct lease_holder *h, const struct caller *c, const ch
 static void fill_job(struct making *k, const json_t *request)
 {
 	const struct settings *s = &k->agent->settings;
-	struct drive_job *j = &k->job;
+	struct worker_job *j = &k->job;
 	const json_t *level = json_object_get(request, "log_level");
 
-	j->force = json_is_true(json_object_get(request, "force"));
-	j->lease_duration_s = s->lease_duration_s;
+	j->drive.force = json_is_true(json_object_get(request, "force"));
+	j->drive.lease_duration_s = s->lease_duration_s;
 	j->io_deadline_ms = k->options.io_deadline_ms ? k->options.io_deadline_ms : s->io_deadline_ms;
 	j->connections = s->connections;
 	j->io_threads = s->io_threads;
 	j->cache_bytes = k->options.cache_bytes ? k->options.cache_bytes : s->cache_bytes;
-	j->sync_writes = k->options.sync;
-	j->read_only = k->options.read_only;
+	j->drive.sync_writes = k->options.sync;
+	j->drive.read_only = k->options.read_only;
 	j->allow_other = k->options.allow_other;
 	j->log_level = json_is_integer(level) ? (unsigned)json_integer_value(level) : s->log_level;
-	fill_holder(&j->holder, k->caller, k->mount->since);
+	fill_holder(&j->drive.holder, k->caller, k->mount->since);
 }
 
 int mount_request_read(struct making *k, const json_t *request, struct err *err)

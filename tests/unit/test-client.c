@@ -47,7 +47,7 @@ static int get(uint64_t offset, void *data, size_t len)
 
 static void put(struct waited *w, size_t len)
 {
-	blob_put_pages_start(f.client, &the_blob, 0, &(struct iovec){ f.data, len }, 1, "lease",
+	blob_put_pages_start(f.client, &the_blob, 0, &(struct iovec){ f.data, len }, 1, NULL, "lease",
 			     fixture_remember, w);
 }
 
@@ -112,7 +112,7 @@ static void uploads(void **state)
 	for (i = 0; i < 200; i++)
 		len += iov[i].iov_len;
 	iov[5].iov_len -= len % 512;
-	blob_put_pages_start(f.client, &the_blob, 512, iov, 200, "lease", fixture_remember, &w[0]);
+	blob_put_pages_start(f.client, &the_blob, 512, iov, 200, NULL, "lease", fixture_remember, &w[0]);
 	blob_clear_pages_start(f.client, &the_blob, 512, 1 << 30, "lease", fixture_remember, &w[1]);
 	waited_wait(&w[0]);
 	waited_wait(&w[1]);
