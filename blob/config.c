@@ -43,6 +43,9 @@ static const struct known {
 	{ "packages", "max_unpacked" },
 	{ "packages", "max_ratio" },
 	{ "packages", "max_members" },
+	{ "packages", "sync_at_start" },
+	{ "packages", "sync_interval" },
+	{ "packages", "sync_required" },
 };
 
 struct value {
