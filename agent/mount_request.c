@@ -66,6 +66,9 @@ int mount_request_read(struct making *k, const json_t *request, struct err *err)
 
 	if (!blob || account_from_json(json_object_get(request, "account"), &k->job.account, err) < 0)
 		return -1;
+	/* hpcpack has looked; it is not the only one who can write to the socket. */
+	if (account_check_transport(&k->job.account, k->job.account.http_chosen, err) < 0)
+		return -1;
 	if (mount_options_parse(json_string_value(json_object_get(request, "options")), &k->options,
 				err) < 0)
 		return -1;

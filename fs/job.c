@@ -38,11 +38,11 @@ static json_t *text_or_null(const char *text)
 
 json_t *account_to_json(const struct blob_account *a)
 {
-	return json_pack("{ss so so so so so so so}", "kind", kinds[a->kind],
+	return json_pack("{ss so so so so so so so sb}", "kind", kinds[a->kind],
 			 "name", text_or_null(a->name), "endpoint", text_or_null(a->endpoint),
 			 "key", text_or_null(a->key), "sas", text_or_null(a->sas),
 			 "ca_file", text_or_null(a->ca_file), "source", text_or_null(a->source),
-			 "reread", text_or_null(a->reread));
+			 "reread", text_or_null(a->reread), "http_chosen", a->http_chosen);
 }
 
 static json_t *drive_part(const struct drive_job *d)
@@ -229,6 +229,7 @@ int account_from_json(const json_t *obj, struct blob_account *out, struct err *e
 	out->ca_file = read_text(&r, "ca_file", false, 4096);
 	out->source = read_text(&r, "source", false, 4096);
 	out->reread = read_text(&r, "reread", false, 4096);
+	out->http_chosen = read_flag(&r, "http_chosen");
 	if (!r.failed)
 		return 0;
 	account_free(out);

@@ -126,6 +126,8 @@ static int check_header(struct pack_decoder *d, struct err *err)
 	     (size != 0xffffffff && size != e->size)))
 		return damaged(d, "its local header has another size or CRC than the central directory", err);
 	d->skip = (size_t)zip_u16(h + 26) + zip_u16(h + 28);
+	if (ZIP_LOCAL_SIZE + d->skip + e->packed_size > e->span)
+		return damaged(d, "its local header leaves no room for its data", err);
 	d->state = SKIP;
 	return 0;
 }

@@ -44,7 +44,8 @@ enum pack_step pack_decoder_run(struct pack_decoder *d, const uint8_t **in, size
 				uint8_t *out, size_t out_len, size_t *produced, struct err *err);
 
 /* Most bytes that stand in front of a member's data: local header with the longest
- * name and extra field. What is usual is entry path + 30 + some 30. */
+ * name and extra field. What is usual is entry path + 30 + some 30. A decoder never
+ * asks for more than entry->span bytes. */
 #define PACK_LOCAL_HEADER_MAX (30u + 65535u + 65535u)
 
 #endif

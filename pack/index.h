@@ -45,7 +45,7 @@ enum pack_problem {
 	PACK_NAME_LONG,          /* a part over 255 bytes, a path over 4095 */
 	PACK_NAME_TWICE,         /* the same path again: the first one counts */
 	PACK_NAME_CONFLICT,      /* a file where another member needs a directory */
-	PACK_NAME_SPECIAL,       /* a device, socket or fifo by its mode */
+	PACK_NAME_SPECIAL,       /* a device or socket by its mode */
 	PACK_DATA_ENCRYPTED,
 	PACK_DATA_METHOD,        /* neither stored nor deflated */
 	PACK_DATA_OUTSIDE,       /* not within the archive, in front of the directory */
@@ -60,6 +60,8 @@ const char *pack_problem_text(enum pack_problem p);
 struct pack_entry {
 	const char *path;        /* decoded, no leading or final '/'; valid UTF-8 */
 	uint64_t header_offset;  /* of the local header, in the reader */
+	uint64_t span;           /* bytes from there that can be its own: header, data,
+	                          * descriptor; up to the next member or the directory */
 	uint64_t packed_size, size;  /* bytes */
 	int64_t mtime;           /* seconds since 1970; 0 where it makes no sense */
 	uint32_t crc;            /* CRC-32 of the content */

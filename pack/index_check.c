@@ -18,7 +18,7 @@ const char *pack_problem_text(enum pack_problem p)
 		[PACK_NAME_LONG] = "its name is too long",
 		[PACK_NAME_TWICE] = "this name is there more than once",
 		[PACK_NAME_CONFLICT] = "it is a file, and another member needs a folder there",
-		[PACK_NAME_SPECIAL] = "it is a device, socket or fifo",
+		[PACK_NAME_SPECIAL] = "it is a device or socket",
 		[PACK_DATA_ENCRYPTED] = "it is encrypted",
 		[PACK_DATA_METHOD] = "it is neither stored nor deflated, and nothing else can be read",
 		[PACK_DATA_OUTSIDE] = "its data would lie outside the archive",

@@ -42,7 +42,23 @@ static void mark(struct pack_entry *e)
 		e->problem = PACK_DATA_OVERLAP;
 }
 
-/* `order` is by offset. Each must begin where all before it have ended. */
+/* `order` is by offset. What lies between two members is the former's. */
+static void find_spans(const struct builder *b, const uint32_t *order, uint32_t count)
+{
+	uint64_t next = b->end.directory_offset, here = next;
+
+	for (uint32_t i = count; i-- > 0;) {
+		struct pack_entry *e = &b->members[order[i]];
+
+		if (e->header_offset < here) {
+			next = here;
+			here = e->header_offset;
+		}
+		e->span = next - here;
+	}
+}
+
+/* The same. Each must begin where all before it have ended. */
 static void find_overlaps(struct pack_entry *members, const uint32_t *order, uint32_t count)
 {
 	struct pack_entry *longest = NULL;
@@ -83,6 +99,7 @@ int index_data(struct builder *b, struct err *err)
 			order[count++] = i;
 	}
 	qsort_r(order, count, sizeof(*order), by_offset, b->members);
+	find_spans(b, order, count);
 	find_overlaps(b->members, order, count);
 	return 0;
 }

@@ -121,11 +121,12 @@ static bool is_dir(const struct zip_member *m)
 	return (m->name_len && m->name[m->name_len - 1] == '/') || S_ISDIR(unix_mode(m));
 }
 
+/* A fifo is what zip calls the file that it read from a pipe. */
 bool zip_member_is_special(const struct zip_member *m)
 {
 	unsigned mode = unix_mode(m);
 
-	return (mode & S_IFMT) && !S_ISREG(mode) && !S_ISDIR(mode) && !S_ISLNK(mode) && !is_dir(m);
+	return (S_ISCHR(mode) || S_ISBLK(mode) || S_ISSOCK(mode)) && !is_dir(m);
 }
 
 static enum pack_problem problem(const struct zip_member *m, enum pack_type type)

@@ -234,6 +234,13 @@ static void local_lies(void **state)
 	zip_add(&z, &(struct zip_spec){ .name = "x", .data = "hello", .offset = LIE(44) });
 	zip_end(&z, NULL);
 	fails("x", "shares its data");
+	/* A longer name than the directory's would push the data into the next one. */
+	clean(NULL);
+	zip_file(&z, "a", "content");
+	zip_file(&z, "x", "hello");
+	z.data[26] = 2;
+	zip_end(&z, NULL);
+	fails("a", "leaves no room");
 	clean(NULL);
 	zip_add(&z, &(struct zip_spec){ .name = "x", .data = "hello", .offset = LIE(1) });
 	zip_raw(&z, "#", 1);

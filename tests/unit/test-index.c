@@ -183,16 +183,20 @@ static void types(void **state)
 					.attributes = (uint32_t)(S_IFLNK | 0123) << 16 });
 	zip_add(&z, &(struct zip_spec){ .name = "plain/", .host = 0 });
 	zip_add(&z, &(struct zip_spec){ .name = "null", .host = 3, .attributes = (uint32_t)(S_IFCHR | 0666) << 16 });
-	zip_add(&z, &(struct zip_spec){ .name = "fifo", .host = 3, .attributes = (uint32_t)(S_IFIFO | 0666) << 16 });
+	zip_add(&z, &(struct zip_spec){ .name = "socket", .host = 3, .attributes = (uint32_t)(S_IFSOCK | 0666) << 16 });
+	zip_add(&z, &(struct zip_spec){ .name = "pipe", .data = "read from one", .host = 3,
+					.attributes = (uint32_t)(S_IFIFO | 0600) << 16 });
 	zip_end(&z, NULL);
 	open_good();
-	assert_string_equal(listing(), "dir/ link plain/ run windows");
+	assert_string_equal(listing(), "dir/ link pipe plain/ run windows");
 	assert_int_equal(entry("run")->mode, 0755);
 	assert_int_equal(entry("link")->type, PACK_LINK);
 	assert_int_equal(entry("dir")->mode, 0700);
 	assert_int_equal(entry("windows")->mode, 0644);
 	assert_int_equal(entry("windows")->type, PACK_FILE);
 	assert_int_equal(entry("plain")->mode, 0755);
+	assert_int_equal(entry("pipe")->type, PACK_FILE);
+	assert_int_equal(entry("pipe")->mode, 0600);
 	assert_int_equal(ix.bad_count, 2);
 	assert_int_equal(ix.bad[1].problem, PACK_NAME_SPECIAL);
 }
@@ -407,6 +411,8 @@ static void overlaps(void **state)
 	assert_int_equal(entry("d")->problem, PACK_DATA_OVERLAP);
 	assert_int_equal(entry("e")->problem, PACK_OK);
 	refused(ERR_FORMAT, "a: it shares its data with another member");
+	assert_int_equal(entry("b")->header_offset + entry("b")->span, entry("e")->header_offset);
+	assert_int_equal(entry("e")->header_offset + entry("e")->span, ix.directory_offset);
 }
 
 static void path_limit(void **state)

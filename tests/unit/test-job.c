@@ -17,7 +17,8 @@ static struct worker_job sample(void)
 		.account = { .kind = ACCOUNT_SHARED_KEY, .name = strdup("devstoreaccount1"),
 			     .endpoint = strdup("http://127.0.0.1:10000/devstoreaccount1"),
 			     .key = strdup(KEY), .ca_file = strdup("/ca.pem"),
-			     .source = strdup("--key"), .reread = strdup("/etc/x.conf") },
+			     .source = strdup("--key"), .reread = strdup("/etc/x.conf"),
+			     .http_chosen = true },
 		.container = strdup("drives"), .blob = strdup("a b/\xc3\xbc.vhd"),
 		.dir = strdup("/run/hpcpack/mounts/1"), .fuse_dir = strdup("/home/joe/disk"),
 		.io_deadline_ms = 5000, .connections = 5, .io_threads = 3, .cache_bytes = 8 << 20,
@@ -44,6 +45,7 @@ static void round_trip(void **state)
 	assert_string_equal(out.account.key, KEY);
 	assert_null(out.account.sas);
 	assert_string_equal(out.account.reread, "/etc/x.conf");
+	assert_true(out.account.http_chosen);
 	assert_string_equal(out.blob, in.blob);
 	assert_int_equal(out.drive.wish, SNAPSHOT_AT);
 	assert_string_equal(out.drive.snapshot, in.drive.snapshot);
@@ -179,6 +181,7 @@ static void hostile(void **state)
 	expect_refused("account", "key", json_true());
 	expect_refused("account", "name", NULL);
 	expect_refused("account", "endpoint", long_text(5000));
+	expect_refused("account", "http_chosen", json_string("yes"));
 	expect_refused(NULL, "kind", NULL);
 	expect_refused(NULL, "kind", json_string("tape"));
 	expect_refused(NULL, "container", NULL);
@@ -216,6 +219,7 @@ static void defaults(void **state)
 	struct err err;
 
 	json_object_del(obj, "force");
+	json_object_del(json_object_get(obj, "account"), "http_chosen");
 	json_object_del(obj, "fuse_dir");
 	json_object_del(obj, "lease_duration");
 	json_object_del(obj, "io_deadline_ms");
@@ -223,6 +227,7 @@ static void defaults(void **state)
 	json_object_set_new(obj, "something_new", json_true());
 	assert_int_equal(worker_job_from_json(obj, &out, &err), 0);
 	assert_false(out.drive.force);
+	assert_false(out.account.http_chosen);
 	assert_null(out.fuse_dir);
 	assert_int_equal(out.drive.lease_duration_s, 60);
 	assert_int_equal(out.io_deadline_ms, 120000);
