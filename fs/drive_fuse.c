@@ -22,6 +22,7 @@
 
 #define DEFAULT_THREADS 4
 #define MAX_IO (1u << 20)
+#define SPARE_BUFFERS 16 /* for writes that wait; more of them wait in the kernel */
 #define PAGE 4096u
 #define SECTOR 512
 #define RETRY_MS 100
@@ -150,7 +151,7 @@ struct drive_fuse *drive_fuse_mount(struct disk *disk, const struct drive_fuse_o
 				    struct err *err)
 {
 	struct loop_options loop = { .threads = o->threads ? o->threads : DEFAULT_THREADS,
-				     .spare = DRIVE_MAX_BACKGROUND, .ended = o->ended, .arg = o->arg };
+				     .spare = SPARE_BUFFERS, .ended = o->ended, .arg = o->arg };
 	struct drive_fuse *f;
 
 	if (check_device(err) < 0)
