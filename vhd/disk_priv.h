@@ -50,6 +50,7 @@ struct read_req {
 	uint32_t len;
 	unsigned nchunks;          /* pinned ones in chunks[]; NULL: a hole */
 	bool pinned, failed;
+	bool sequential;           /* of a stream: what it had is not needed again */
 	uint64_t deadline_ms;      /* while starved */
 	uint64_t fetch_end;        /* how far its fetch may go beyond its own end */
 	disk_read_fn *done;
