@@ -47,6 +47,7 @@ struct drive {
 	struct blob_client *data, *control_client;
 	struct lease_keeper *lease;
 	struct disk *disk;
+	struct pcache *pcache;          /* NULL: none, the job names no directory */
 	bool read_only;                 /* what is mounted can't be changed */
 	uint64_t size;                  /* bytes of the disk */
 	char snapshot[BLOB_TIME_MAX];   /* "": none */
@@ -57,6 +58,7 @@ struct drive {
 
 	/* Main thread only. */
 	struct store store;
+	struct lease_etags etags;
 
 	/* Lease keeper's way to the disk; cut before the disk goes. */
 	pthread_mutex_t hook_lock;
@@ -70,6 +72,15 @@ struct blob_ref drive_ref(const struct drive *d);
 /* Clients, blob, footer, snapshot, lease, disk (DESIGN: a drive, step by step). On
  * failure what was got is left for drive_close(). */
 int drive_open(struct drive *d, struct err *err);
+
+/* --- drive_pcache.c --- */
+
+/* The persistent cache, if the job names a directory; after the snapshot was taken
+ * or the lease acquired. `base_etag`: the blob's when it was looked at first. */
+int drive_pcache_open(struct drive *d, const char *base_etag, struct err *err);
+
+/* After the lease was given back. `stored`: all that was written is in the blob. */
+void drive_pcache_close(struct drive *d, bool stored);
 
 /* --- drive_close.c --- */
 

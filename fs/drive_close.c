@@ -109,7 +109,7 @@ static int close_disk(struct drive *d, struct err *err)
 	return 0;
 }
 
-static void give_lease_back(struct drive *d)
+static bool give_lease_back(struct drive *d)
 {
 	struct lease_keeper *lease = d->lease;
 	struct err err;
@@ -120,6 +120,9 @@ static void give_lease_back(struct drive *d)
 	if (lease_keeper_stop(lease, true, &err) < 0)
 		log_warn("%s: can't give the lease back (it runs out by itself within %u s): %s", d->name,
 			 d->job.lease_duration_s, err.msg);
+	else
+		return true;
+	return false;
 }
 
 static void delete_snapshot(struct drive *d)
@@ -171,7 +174,7 @@ static void free_clients(struct drive *d)
 
 int drive_close(struct drive *d, struct err *err)
 {
-	bool had_lease = d->lease != NULL;
+	bool had_lease = d->lease != NULL, in_order = false;
 	int rc = 0;
 
 	drive_begin_closing(d);
@@ -180,7 +183,9 @@ int drive_close(struct drive *d, struct err *err)
 	if (d->fuse)
 		free_fuse(d);
 	if (had_lease)
-		give_lease_back(d);
+		in_order = give_lease_back(d) && rc == 0;
+	if (d->pcache)
+		drive_pcache_close(d, in_order);
 	if (d->snapshot_own)
 		delete_snapshot(d);
 	else if (had_lease)

@@ -217,7 +217,7 @@ static void lease_hook(void *arg, enum lease_state state)
 static int take_lease(struct drive *d, struct err *err)
 {
 	struct lease_options o = { .duration_s = d->job.lease_duration_s, .holder = d->job.holder,
-				   .changed = lease_hook, .arg = d };
+				   .etags = &d->etags, .changed = lease_hook, .arg = d };
 	struct blob_ref ref = drive_ref(d);
 	struct lease_keeper *lease;
 
@@ -245,7 +245,7 @@ static int open_disk(struct drive *d, struct err *err)
 	struct disk_options o = { .size = d->size, .cache_bytes = d->job.cache_bytes,
 				  .read_only = d->job.read_only && !*d->snapshot, .overlay = *d->snapshot != 0,
 				  .sync_writes = d->job.sync_writes, .max_requests = data_connections(d),
-				  .io_deadline_ms = d->job.io_deadline_ms };
+				  .io_deadline_ms = d->job.io_deadline_ms, .pcache = d->pcache };
 	struct disk *disk = disk_open(&d->store, d->lease, &o, err);
 
 	if (!disk)
@@ -268,12 +268,14 @@ static int open_disk(struct drive *d, struct err *err)
  * taken (or named) after. */
 int drive_open(struct drive *d, struct err *err)
 {
+	char base_etag[BLOB_ETAG_MAX];
 	struct blob_ref ref;
 
 	if (open_clients(d, err) < 0)
 		return -1;
 	if ((d->job.wish == SNAPSHOT_NEW || d->job.wish == SNAPSHOT_NONE) && examine(d, err) < 0)
 		return -1;
+	memcpy(base_etag, d->etag, sizeof(base_etag));
 	pthread_mutex_lock(&d->lock);
 	d->holding = true;
 	pthread_mutex_unlock(&d->lock);
@@ -285,6 +287,8 @@ int drive_open(struct drive *d, struct err *err)
 	if (store_blob_new(&d->store, d->data, d->control_client, &ref, err) < 0)
 		return -1;
 	if (!*d->snapshot && take_lease(d, err) < 0)
+		return -1;
+	if (d->job.cache_dir && drive_pcache_open(d, base_etag, err) < 0)
 		return -1;
 	return open_disk(d, err);
 }

@@ -72,6 +72,7 @@ json_t *drive_stats(struct drive *d)
 {
 	struct blob_client_stats data = { .requests = 0 }, control = { .requests = 0 };
 	struct disk_stats disk = { .reads = 0 };
+	struct pcache_stats kept = { .read_bytes = 0 };
 
 	if (d->last_stats)
 		return json_deep_copy(d->last_stats);
@@ -81,9 +82,13 @@ json_t *drive_stats(struct drive *d)
 		blob_client_stats(d->control_client, &control);
 	if (d->disk)
 		disk_stats(d->disk, &disk);
-	return json_pack("{sI sI sI sI sI sI sI sI sI sI}",
+	if (d->pcache)
+		pcache_stats(d->pcache, &kept);
+	return json_pack("{sI sI sI sI sI sI sI sI sI sI sI sI}",
 			 "bytes_read", (json_int_t)disk.read_bytes, "bytes_written", (json_int_t)disk.write_bytes,
 			 "fetched", (json_int_t)disk.fetched_bytes, "stored", (json_int_t)disk.stored_bytes,
+			 "cache_dir_read", (json_int_t)kept.read_bytes,
+			 "cache_dir_filled", (json_int_t)kept.filled_bytes,
 			 "requests", (json_int_t)(data.requests + control.requests),
 			 "retries", (json_int_t)(data.retries + control.retries),
 			 "cache_size", (json_int_t)disk.cache_bytes, "cache_used", (json_int_t)disk.cached_bytes,

@@ -8,6 +8,7 @@
 
 #include "blob/ops.h"
 #include "fs/channel.h"
+#include "vhd/pcache.h"
 
 #define MIB (UINT64_C(1) << 20)
 
@@ -46,7 +47,7 @@ static json_t *plain_part(const struct drive_job *job)
 				   "since", channel_text(job->holder.since),
 				   "pid", (json_int_t)job->holder.pid);
 
-	return json_pack("{so so ss so sb so so so sI sI sI sI sI sb sb sb sI}",
+	return json_pack("{so so ss so sb so so so sI sI sI sI sI so sI sb sb sb sI}",
 			 "container", text_or_null(job->container), "blob", text_or_null(job->blob),
 			 "wish", wishes[job->wish], "snapshot", text_or_null(job->snapshot),
 			 "force", job->force, "dir", text_or_null(job->dir),
@@ -56,6 +57,8 @@ static json_t *plain_part(const struct drive_job *job)
 			 "connections", (json_int_t)job->connections,
 			 "io_threads", (json_int_t)job->io_threads,
 			 "cache_bytes", (json_int_t)job->cache_bytes,
+			 "cache_dir", text_or_null(job->cache_dir),
+			 "cache_dir_bytes", (json_int_t)job->cache_dir_bytes,
 			 "sync_writes", job->sync_writes, "read_only", job->read_only,
 			 "allow_other", job->allow_other, "log_level", (json_int_t)job->log_level);
 }
@@ -257,6 +260,10 @@ int drive_job_from_json(const json_t *obj, struct drive_job *out, struct err *er
 	out->cache_bytes = read_number(&r, "cache_bytes", 0, 0, UINT64_C(1) << 40);
 	if (out->cache_bytes && out->cache_bytes < MIB)
 		wrong(&r, "cache_bytes", "0 or at least one MiB");
+	out->cache_dir = read_path(&r, "cache_dir", false);
+	out->cache_dir_bytes = read_number(&r, "cache_dir_bytes", 0, 0, UINT64_C(1) << 50);
+	if (out->cache_dir_bytes && out->cache_dir_bytes < PCACHE_MIN_BYTES)
+		wrong(&r, "cache_dir_bytes", "0 or at least 16 MiB");
 	out->sync_writes = read_flag(&r, "sync_writes");
 	out->read_only = read_flag(&r, "read_only");
 	out->allow_other = read_flag(&r, "allow_other");
@@ -275,5 +282,6 @@ void drive_job_free(struct drive_job *job)
 	free(job->snapshot);
 	free(job->dir);
 	free(job->fuse_dir);
+	free(job->cache_dir);
 	memset(job, 0, sizeof(*job));
 }

@@ -35,6 +35,8 @@ struct drive_job {
 	unsigned connections;       /* to storage, for data, 1..256; 0: 16 */
 	unsigned io_threads;        /* that serve them, 1..64; 0: 2 */
 	uint64_t cache_bytes;       /* 0: default */
+	char *cache_dir;            /* of the persistent cache; NULL: none */
+	uint64_t cache_dir_bytes;   /* that it may hold, of all mounts; 0: default */
 	bool sync_writes;
 	bool read_only;             /* -o ro: leased, but never written */
 	bool allow_other;           /* FUSE allow_other */

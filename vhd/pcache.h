@@ -100,7 +100,8 @@ struct pcache_options {
 	uint64_t size;          /* of the disk, a multiple of 512 */
 	const char *drive;      /* which one: endpoint, account, container, blob */
 	const char *version;    /* as above */
-	const char *former;     /* owned: the version that it begins with; NULL: none */
+	const char *former;     /* owned: the version that it begins with; NULL
+	                         * or "": none */
 	bool owned;
 };
 

@@ -134,7 +134,7 @@ static int open_versions(struct pcache *pc, const struct pcache_options *o, stru
 		return err_set_errno(err, errno, "can't write to the cache directory %s", pc->dir);
 	if (sign_version(pc) < 0)
 		log_debug("%s/drives/%s/drive: %s", pc->dir, pc->own_name, strerror(errno));
-	if (!o->former)
+	if (!o->former || !*o->former)
 		return 0;
 	version_name(pc, o->former, pc->former_name);
 	if (strcmp(pc->former_name, pc->own_name) != 0)

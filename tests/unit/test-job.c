@@ -25,6 +25,7 @@ static struct drive_job sample(void)
 		.holder = { .host = "node1", .user = "joe", .since = "2026-11-21T03:26:09Z", .pid = 4711 },
 		.lease_duration_s = 30, .io_deadline_ms = 5000, .connections = 5,
 		.io_threads = 3, .cache_bytes = 8 << 20,
+		.cache_dir = strdup("/var/cache/hpcpack"), .cache_dir_bytes = 1 << 30,
 		.sync_writes = true, .read_only = true, .allow_other = true, .log_level = 3,
 	};
 
@@ -54,6 +55,8 @@ static void round_trip(void **state)
 	assert_int_equal(out.holder.pid, 4711);
 	assert_int_equal(out.lease_duration_s, 30);
 	assert_true(out.cache_bytes == 8 << 20);
+	assert_string_equal(out.cache_dir, "/var/cache/hpcpack");
+	assert_true(out.cache_dir_bytes == 1 << 30);
 	assert_true(out.force && out.sync_writes && out.read_only && out.allow_other);
 	json_decref(obj);
 	json_decref(again);
@@ -160,6 +163,8 @@ static void hostile(void **state)
 	expect_refused(NULL, "io_deadline_ms", json_integer(-1));
 	expect_refused(NULL, "cache_bytes", json_integer(1000));
 	expect_refused(NULL, "cache_bytes", json_integer(INT64_MAX));
+	expect_refused(NULL, "cache_dir", json_string("var/cache"));
+	expect_refused(NULL, "cache_dir_bytes", json_integer(1 << 20));
 	expect_refused(NULL, "log_level", json_integer(9));
 }
 
