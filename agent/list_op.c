@@ -11,9 +11,9 @@
 #include <unistd.h>
 
 #include "agent/agent.h"
-#include "agent/spawn.h"
 #include "agent/worker.h"
 #include "blob/base/cleanup.h"
+#include "blob/base/process.h"
 #include "fs/channel.h"
 
 /* For all the workers together. */

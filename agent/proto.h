@@ -6,6 +6,8 @@
  * {"op":"mount", "account":{job's account}, "container":C, "blob":B,
  *  "mountpoint":PATH|null (absolute), "snapshot":null|"new"|"latest"|TIME,
  *  "force":B, "raw":B, "partition":N|0, "options":"a,b=c"|null, "log_level":N}
+ *      A key or SAS goes over plain http to a host that is not loopback only if the
+ *      account has "http_chosen":true: the user said so.
  *      -> {"ok":true, "mount":{entry}}
  * {"op":"unmount", "target":T, "account":A|null, "container":C|null, "lazy":B}
  *      T is an absolute mount point, a blob name, container/name or

@@ -6,8 +6,6 @@
 #ifndef HPCPACK_AGENT_SPAWN_H
 #define HPCPACK_AGENT_SPAWN_H
 
-#include <stdbool.h>
-#include <stdint.h>
 #include <sys/types.h>
 
 #include "blob/base/err.h"
@@ -22,13 +20,5 @@ struct spawn {
 
 /* The pid, or -1 (also when the program can't be executed). */
 pid_t spawn(const struct spawn *s, struct err *err);
-
-/* Start time of a process in clock ticks since boot, 0 if there is none: with
- * the pid it names a process for good. */
-uint64_t process_start(pid_t pid);
-
-/* Does the process with this pid and start time still run (and is no zombie)?
- * Reaps it if it is ours. */
-bool process_alive(pid_t pid, uint64_t start);
 
 #endif

@@ -21,6 +21,7 @@
 #include "agent/volume_priv.h"
 #include "blob/base/buf.h"
 #include "blob/base/cleanup.h"
+#include "blob/base/process.h"
 
 /* A journal that must be replayed first, over a slow network. */
 #define READY_TIMEOUT_MS 300000

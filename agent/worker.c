@@ -20,6 +20,7 @@
 #include "agent/spawn.h"
 #include "blob/base/cleanup.h"
 #include "blob/base/log.h"
+#include "blob/base/process.h"
 #include "fs/channel.h"
 
 /* To store what is dirty can take long; a worker keeps its own deadlines. */

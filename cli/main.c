@@ -9,6 +9,7 @@
 #include "cli/cli.h"
 
 static const struct command *const commands[] = {
+	&command_create,
 	&command_upload,
 	&command_mount,
 	&command_unmount,

@@ -41,7 +41,6 @@ struct extract_options {
 	size_t block_size;   /* bytes of one request at most; 0: 4 MiB */
 	struct pack_pool *pool;  /* NULL: one of its own, of 32 MiB */
 	bool own_items;      /* OPC's own items, too (pack/opc_name.h) */
-	bool sync;           /* when it returns all is on the disk (syncfs) */
 	size_t max_path;     /* see pack_index_check(); 0: no limit of ours */
 	size_t prefix;       /* bytes of the folder's own path, for that */
 	const atomic_bool *cancel;  /* set: it ends soon, with ERR_CANCELLED; or NULL */

@@ -127,7 +127,8 @@ void pcache_do_fill(struct pcache *pc, struct pcache_req *r);
 
 /* --- pcache_room.c --- */
 
-/* May `bytes` more be written? False: not now. Never waits for another process. */
+/* May `bytes` more be written? False: not now. Waits for another process for a tenth
+ * of a second at most. */
 bool pcache_room_take(struct pcache *pc, uint64_t bytes);
 /* Count, and make room if there is too much: at the start. */
 void pcache_room_check(struct pcache *pc);

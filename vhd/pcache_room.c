@@ -19,6 +19,7 @@
 #define KEEP_FREE_PART 20      /* of the file system */
 #define KEEP_FREE_MAX (UINT64_C(2) << 30)
 #define RETRY_MS 5000          /* after there was no room */
+#define LOCK_TRIES 100         /* of a millisecond */
 #define DRAFT_S 3600           /* drafts older than this are nobody's */
 
 /* One file that may go. */
@@ -199,9 +200,18 @@ static uint64_t make_room(struct pcache *pc, uint64_t more)
 	return s.bytes;
 }
 
+/* Who has it counts, perhaps: worth a moment, but not for ever, as it may be a
+ * process that was stopped. */
 static bool lock_room(const struct pcache *pc)
 {
-	return flock(pc->room_fd, LOCK_EX | LOCK_NB) == 0;
+	int tries = LOCK_TRIES;
+
+	while (flock(pc->room_fd, LOCK_EX | LOCK_NB) < 0) {
+		if (--tries == 0)
+			return false;
+		nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
+	}
+	return true;
 }
 
 static void unlock_room(const struct pcache *pc)

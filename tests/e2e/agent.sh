@@ -46,10 +46,10 @@ unset HPCPACK_AGENT
 	    print(s.recv(4096).decode(), flush=True)
 EOF
 spawned+=("$!")
-wait_for 5 [ -S "$T/notify" ]
+wait_for 30 [ -S "$T/notify" ]
 NOTIFY_SOCKET=$T/notify start_agent a
-if ldd "$abs_top_builddir/hpcagentd" | grep -q libsystemd; then
-	wait_for 5 grep -q READY=1 "$T/notified"
+if grep -q libsystemd <<<"$(ldd "$abs_top_builddir/hpcagentd")"; then
+	wait_for 30 grep -q READY=1 "$T/notified"
 	like "$(cat "$T/notified")" 'READY=1' "it tells systemd when it is ready"
 else
 	ok "(built without systemd: no readiness to tell)"
@@ -65,7 +65,7 @@ succeeds "mounts" on a hpcpack mount d.vhd "$T/one"
 succeeds "mounts a snapshot" on a hpcpack mount e.vhd "$T/two" --snapshot
 since=$(entry a "$T/one" .since)
 kill -KILL "${agent_pid[a]}"
-wait_for 5 gone "${agent_pid[a]}"
+wait_for 30 gone "${agent_pid[a]}"
 drop_caches
 holds "the agent is killed: files can be read" tree_is_right "$T/one"
 noise agent 1000000 >"$T/one/while-away" && sync "$T/one/while-away"
@@ -97,7 +97,7 @@ az delete hpcpackages/e.vhd
 put_image image_ext4_gpt2 e.vhd
 succeeds "mounts" on a hpcpack mount e.vhd "$T/two"
 kill -KILL "${agent_pid[a]}" "$(entry a "$T/two" .pid)"
-wait_for 5 gone "${agent_pid[a]}"
+wait_for 30 gone "${agent_pid[a]}"
 start_agent a
 wait_for 20 state_is a "$T/two" failed
 is "$(entry a "$T/two" .state)" failed "a worker that died while no agent ran is listed as failed"
