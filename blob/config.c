@@ -30,6 +30,8 @@ static const struct known {
 	{ "drive", "lease_duration" },
 	{ "drive", "io_deadline" },
 	{ "drive", "cache" },
+	{ "drive", "cache_dir" },
+	{ "drive", "cache_size" },
 	{ "drive", "connections" },
 	{ "drive", "io_threads" },
 	{ "agent", "socket_group" },

@@ -237,7 +237,7 @@ int cache_grow(struct cache *c)
 
 	if (!e)
 		return -1;
-	e->chunk.data = malloc(CHUNK_BYTES);
+	e->chunk.data = aligned_alloc(4096, CHUNK_BYTES); /* for O_DIRECT */
 	if (!e->chunk.data) {
 		free(e);
 		return -1;
