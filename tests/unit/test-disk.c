@@ -343,7 +343,7 @@ static void test_stream_leaves_the_rest(void **state)
 		read_ok(&r, pos, 96 * KIB, buf);
 		assert_content(buf, pos, 96 * KIB);
 	}
-	assert_true(rig_until(quiet, &r));
+	assert_true(rig_until(rig_quiet, &r));
 	disk_stats(r.d, &before);
 	/* Read ahead at most the window, half of the cache, and nothing twice. */
 	assert_true(before.fetched_bytes <= 18 * MIB + 8 * 64 * KIB);
