@@ -160,7 +160,7 @@ static json_t *pack_entry(const struct mount *m, const json_t *status)
 		v->partition ? json_integer(v->partition) : json_null(), "device", pack_device(v),
 		"uid", (json_int_t)m->uid, "user", m->user, "since", m->since, "pid",
 		(json_int_t)m->worker, "size", (json_int_t)m->size, "lease", pack_lease(status));
-	for (const char *const *key = (const char *const[]){ "bytes_read", "bytes_written", "requests",
+	for (const char *const *key = (const char *const[]){ "bytes_read", "bytes_written", "cache_dir_read", "requests",
 							     "retries", "cache_size", "cache_used",
 							     "dirty", NULL };
 	     entry && *key; key++)

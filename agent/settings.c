@@ -53,6 +53,12 @@ static int read_drive(struct settings *s, const struct config *c, struct err *er
 	    config_size(c, "drive", "connections", 0, 1, 256, &connections, err) < 0 ||
 	    config_size(c, "drive", "io_threads", 0, 1, 64, &threads, err) < 0)
 		return -1;
+	if (config_size(c, "drive", "cache_size", 0, 16ull << 20, 1ull << 50, &s->cache_dir_bytes, err) < 0 ||
+	    copy(&s->cache_dir, config_string(c, "drive", "cache_dir", NULL), err) < 0)
+		return -1;
+	if (s->cache_dir && s->cache_dir[0] != '/')
+		return err_set(err, ERR_USAGE, "%s: [drive] cache_dir must be an absolute path",
+			       config_path(c));
 	s->connections = (unsigned)connections;
 	s->io_threads = (unsigned)threads;
 	s->lease_duration_s = lease_ms / 1000;
@@ -120,5 +126,6 @@ void settings_free(struct settings *s)
 	free(s->config);
 	free(s->mount_root);
 	free(s->socket_group);
+	free(s->cache_dir);
 	memset(s, 0, sizeof(*s));
 }

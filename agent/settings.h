@@ -22,6 +22,8 @@ struct settings {
 	unsigned lease_duration_s;
 	unsigned io_deadline_ms;
 	uint64_t cache_bytes;
+	char *cache_dir;            /* of root's (the agent's user's) mounts; NULL: none */
+	uint64_t cache_dir_bytes;
 	unsigned connections, io_threads; /* of each worker; 0: its defaults */
 	unsigned log_level;
 	bool sync_at_start;         /* also if nothing is said: root's agent, with an account */

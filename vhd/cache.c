@@ -51,10 +51,10 @@ static void lru_remove(struct cache *c, struct chunk *ch)
 	c->nlru--;
 }
 
-/* An empty chunk is the next to go, one with data the last. */
+/* An empty or spent chunk is the next to go, any other the last. */
 static void lru_insert(struct cache *c, struct chunk *ch)
 {
-	struct chunk *before = ch->have ? &c->lru : c->lru.lru_next;
+	struct chunk *before = ch->have && !ch->spent ? &c->lru : c->lru.lru_next;
 
 	ch->lru_next = before;
 	ch->lru_prev = before->lru_prev;
@@ -78,7 +78,7 @@ static struct chunk *take(struct cache *c)
 {
 	struct chunk *ch;
 
-	if (c->free_list) {
+	if (c->free_list && !(c->nlru && c->lru.lru_next->spent)) {
 		ch = c->free_list;
 		c->free_list = ch->hash_next;
 		c->nfree--;
@@ -94,7 +94,7 @@ static struct chunk *take(struct cache *c)
 	return ch;
 }
 
-struct cache *cache_new(uint64_t bytes, struct err *err)
+static struct cache *make_cache(uint64_t bytes, int populate, struct err *err)
 {
 	struct cache *c = calloc(1, sizeof(*c));
 	size_t i, nbuckets = 1;
@@ -113,9 +113,8 @@ struct cache *cache_new(uint64_t bytes, struct err *err)
 	if (!c->buckets || !c->chunks)
 		goto no_memory;
 	c->arena_bytes = c->nchunks << CHUNK_SHIFT;
-	/* Touched now: the write path must not wait for memory later. */
 	c->arena = mmap(NULL, c->arena_bytes, PROT_READ | PROT_WRITE,
-			MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+			MAP_PRIVATE | MAP_ANONYMOUS | populate, -1, 0);
 	if (c->arena == MAP_FAILED) {
 		c->arena = NULL;
 		goto no_memory;
@@ -133,6 +132,17 @@ no_memory:
 	err_set(err, ERR_NO_MEMORY, "no memory for a cache of %llu MiB; choose a smaller one with -o cache=",
 		(unsigned long long)(bytes >> 20));
 	return NULL;
+}
+
+/* Touched now: the write path must not wait for memory later. */
+struct cache *cache_new(uint64_t bytes, struct err *err)
+{
+	return make_cache(bytes, MAP_POPULATE, err);
+}
+
+struct cache *cache_new_untouched(uint64_t bytes, struct err *err)
+{
+	return make_cache(bytes, 0, err);
 }
 
 void cache_free(struct cache *c)
@@ -174,8 +184,8 @@ struct chunk *cache_get(struct cache *c, uint32_t object, uint64_t index)
 		b = bucket_of(c, object, index);
 		ch->index = index;
 		ch->object = object;
-		ch->have = 0;
-		ch->prefetched = false;
+		ch->have = ch->seen = 0;
+		ch->prefetched = ch->spent = false;
 		ch->used = true;
 		ch->hash_next = c->buckets[b];
 		c->buckets[b] = ch;
@@ -201,6 +211,12 @@ void cache_pin(struct cache *c, struct chunk *ch)
 	ch->pins++;
 }
 
+void cache_seen(struct chunk *ch, sector_set sectors, bool in_sequence)
+{
+	ch->seen = in_sequence ? ch->seen | sectors : 0;
+	ch->spent = ch->have && !(ch->have & ~ch->seen);
+}
+
 void cache_unpin(struct cache *c, struct chunk *ch)
 {
 	ch->pins--;
@@ -221,7 +237,7 @@ int cache_grow(struct cache *c)
 
 	if (!e)
 		return -1;
-	e->chunk.data = malloc(CHUNK_BYTES);
+	e->chunk.data = aligned_alloc(4096, CHUNK_BYTES); /* for O_DIRECT */
 	if (!e->chunk.data) {
 		free(e);
 		return -1;
