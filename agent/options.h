@@ -16,6 +16,12 @@ struct mount_options {
 	bool sync;               /* every write is durable before it returns */
 	bool read_only;          /* ro */
 	bool allow_other;
+	char *cache_dir;         /* cache-dir=PATH, absolute; owned; NULL: not said */
+	/* Of packages and containers. */
+	unsigned refresh_s;      /* refresh=TIME; 0: not said */
+	uint64_t unpack_bytes;   /* unpack-cache=SIZE; 0: not said */
+	bool opcparts;
+	const char *package_only; /* the first of those that a drive can't have; NULL */
 	char *rest;              /* owned; NULL: none */
 };
 
