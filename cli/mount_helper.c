@@ -79,12 +79,10 @@ static int split_source(char *source, const struct blob_account *account, struct
 	    strchr(source + len + 1, '/'))
 		source += len + 1;
 	slash = strchr(source, '/');
-	if (slash == source || !*source)
-		return err_set(err, ERR_USAGE, "'%s': must be [ACCOUNT/]CONTAINER/NAME, or [ACCOUNT/]CONTAINER/",
-			       source);
+	if (!slash || slash == source)
+		return err_set(err, ERR_USAGE, "'%s': must be [ACCOUNT/]CONTAINER/NAME, or [ACCOUNT/]CONTAINER/ for "
+			       "all of it", source);
 	w->container = source;
-	if (!slash)
-		return 0;
 	*slash = '\0';
 	if (!slash[1])
 		return 0;
