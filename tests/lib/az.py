@@ -189,7 +189,7 @@ def sas(kind, permissions, cont="hpcpackages"):
 
 COMMANDS = {f.__name__.replace("_", "-"): f for f in (
     container, page, block, empty, write, get, get_block, sha256, allocated, props, meta, snapshot,
-    snapshots, delete, names, lease, break_lease, sas)}
+    snapshots, delete, names, lease, break_lease, sas, blocks)}
 
 if __name__ == "__main__":
     if len(sys.argv) < 2 or sys.argv[1] not in COMMANDS:
