@@ -15,9 +15,9 @@
 #include "agent/guard.h"
 #include "agent/mountpoint.h"
 #include "agent/record.h"
-#include "agent/spawn.h"
 #include "agent/worker.h"
 #include "blob/base/log.h"
+#include "blob/base/process.h"
 
 /* A descriptor that stands for the worker, if it still runs. */
 static bool find_worker(struct mount *m)

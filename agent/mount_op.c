@@ -77,7 +77,7 @@ static int run_worker(struct making *k, struct err *err)
 		if (!k->job.fuse_dir)
 			return err_set(err, ERR_NO_MEMORY, "out of memory");
 	}
-	job = drive_job_to_json(&k->job);
+	job = worker_job_to_json(&k->job);
 	if (!job)
 		err_set(err, ERR_NO_MEMORY, "out of memory");
 	else
@@ -271,7 +271,7 @@ static void undo(struct making *k)
 
 static void making_free(struct making *k)
 {
-	drive_job_free(&k->job);
+	worker_job_free(&k->job);
 	mount_options_free(&k->options);
 	mount_unref(&k->agent->mounts, k->mount);
 	agent_wake(k->agent);

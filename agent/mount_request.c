@@ -19,12 +19,12 @@ static int read_snapshot(struct making *k, const char *wish, struct err *err)
 {
 	if (!wish)
 		return 0;
-	k->job.wish = !strcmp(wish, "new")      ? SNAPSHOT_NEW
+	k->job.drive.wish = !strcmp(wish, "new")      ? SNAPSHOT_NEW
 		      : !strcmp(wish, "latest") ? SNAPSHOT_LATEST
 						: SNAPSHOT_AT;
-	k->job.snapshot = strdup(wish);
+	k->job.drive.snapshot = strdup(wish);
 	k->mount->wanted_snapshot = strdup(wish);
-	return k->job.snapshot && k->mount->wanted_snapshot
+	return k->job.drive.snapshot && k->mount->wanted_snapshot
 		       ? 0
 		       : err_set(err, ERR_NO_MEMORY, "out of memory");
 }
@@ -39,23 +39,38 @@ static void fill_holder(struct lease_holder *h, const struct caller *c, const ch
 	h->pid = c->pid;
 }
 
+/* The directory of the configuration is its owner's; others name one of theirs. */
+static int fill_cache_dir(struct making *k)
+{
+	const struct settings *s = &k->agent->settings;
+	const char *dir = k->options.cache_dir;
+
+	if (!dir && k->mount->uid == geteuid())
+		dir = s->cache_dir;
+	if (!dir)
+		return 0;
+	k->job.drive.cache_dir = strdup(dir);
+	k->job.drive.cache_dir_bytes = k->options.cache_dir_bytes ? k->options.cache_dir_bytes : s->cache_dir_bytes;
+	return k->job.drive.cache_dir ? 0 : -1;
+}
+
 static void fill_job(struct making *k, const json_t *request)
 {
 	const struct settings *s = &k->agent->settings;
-	struct drive_job *j = &k->job;
+	struct worker_job *j = &k->job;
 	const json_t *level = json_object_get(request, "log_level");
 
-	j->force = json_is_true(json_object_get(request, "force"));
-	j->lease_duration_s = s->lease_duration_s;
+	j->drive.force = json_is_true(json_object_get(request, "force"));
+	j->drive.lease_duration_s = s->lease_duration_s;
 	j->io_deadline_ms = k->options.io_deadline_ms ? k->options.io_deadline_ms : s->io_deadline_ms;
 	j->connections = s->connections;
 	j->io_threads = s->io_threads;
 	j->cache_bytes = k->options.cache_bytes ? k->options.cache_bytes : s->cache_bytes;
-	j->sync_writes = k->options.sync;
-	j->read_only = k->options.read_only;
+	j->drive.sync_writes = k->options.sync;
+	j->drive.read_only = k->options.read_only;
 	j->allow_other = k->options.allow_other;
 	j->log_level = json_is_integer(level) ? (unsigned)json_integer_value(level) : s->log_level;
-	fill_holder(&j->holder, k->caller, k->mount->since);
+	fill_holder(&j->drive.holder, k->caller, k->mount->since);
 }
 
 int mount_request_read(struct making *k, const json_t *request, struct err *err)
@@ -65,6 +80,9 @@ int mount_request_read(struct making *k, const json_t *request, struct err *err)
 	struct mount *m = k->mount;
 
 	if (!blob || account_from_json(json_object_get(request, "account"), &k->job.account, err) < 0)
+		return -1;
+	/* hpcpack has looked; it is not the only one who can write to the socket. */
+	if (account_check_transport(&k->job.account, k->job.account.http_chosen, err) < 0)
 		return -1;
 	if (mount_options_parse(json_string_value(json_object_get(request, "options")), &k->options,
 				err) < 0)
@@ -87,5 +105,7 @@ int mount_request_read(struct making *k, const json_t *request, struct err *err)
 	snprintf(m->user, sizeof(m->user), "%s", k->caller->user);
 	utc_now(m->since);
 	fill_job(k, request);
+	if (fill_cache_dir(k) < 0)
+		return err_set(err, ERR_NO_MEMORY, "out of memory");
 	return 0;
 }

@@ -13,7 +13,7 @@
 struct making {
 	struct agent *agent;
 	const struct caller *caller;
-	struct drive_job job;
+	struct worker_job job;
 	struct mount_options options;
 	int partition;
 	struct mount *mount;

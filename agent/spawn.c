@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -21,7 +22,8 @@
  * system calls and nothing else. */
 struct plan {
 	const struct spawn *s;
-	char *envp[8];
+	char *envp[5 + SPAWN_ENV_MAX];
+	pid_t parent;
 	gid_t groups[GROUPS_MAX];
 	int group_count;
 	bool change_user;
@@ -38,9 +40,18 @@ static void child(const struct plan *p)
 	sigemptyset(&none);
 	for (int sig = 1; sig < NSIG; sig++)
 		signal(sig, SIG_DFL);
+	/* What asks the agent to leave, or to read its configuration, may be sent to
+	 * all that it has started (systemctl kill does): they stay. This holds for
+	 * FUSE drivers too, which take a SIGHUP only where it was not ignored. */
+	signal(SIGHUP, SIG_IGN);
+	signal(SIGUSR1, SIG_IGN);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	setsid();
-	if (dup2(p->null_fd, STDIN_FILENO) < 0 || dup2(p->null_fd, STDOUT_FILENO) < 0)
+	/* It may have ended before the kernel was told. */
+	if (s->with_us && (prctl(PR_SET_PDEATHSIG, SIGTERM) < 0 || getppid() != p->parent))
+		goto failed;
+	if (dup2(p->null_fd, STDIN_FILENO) < 0 ||
+	    dup2(s->stdout_fd >= 0 ? s->stdout_fd : p->null_fd, STDOUT_FILENO) < 0)
 		goto failed;
 	if (s->stderr_fd >= 0 && dup2(s->stderr_fd, STDERR_FILENO) < 0)
 		goto failed;
@@ -109,6 +120,9 @@ pid_t spawn(const struct spawn *s, struct err *err)
 		snprintf(journal, sizeof(journal), "JOURNAL_STREAM=%s", stream);
 		p->envp[n++] = journal;
 	}
+	for (int i = 0; s->env && s->env[i] && i < SPAWN_ENV_MAX; i++)
+		p->envp[n++] = s->env[i];
+	p->parent = getpid();
 	if (null < 0 || pipe2(pipe_fd, O_CLOEXEC) < 0)
 		return err_set_errno(err, errno, "could not start %s", s->argv[0]);
 	report = pipe_fd[0];
@@ -130,51 +144,4 @@ pid_t spawn(const struct spawn *s, struct err *err)
 	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
 		;
 	return err_set_errno(err, why ? why : EIO, "could not start %s", s->argv[0]);
-}
-
-/* Field 3 (state) and 22 (start time) of /proc/PID/stat; the second field is a
- * name in parentheses that may hold anything. */
-static uint64_t read_stat(pid_t pid, char *state)
-{
-	char path[64], line[1024], *at;
-	cleanup_close int fd = -1;
-	ssize_t n;
-
-	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	n = fd < 0 ? -1 : read(fd, line, sizeof(line) - 1);
-	if (n <= 0)
-		return 0;
-	line[n] = '\0';
-	at = strrchr(line, ')');
-	if (!at || at[1] != ' ')
-		return 0;
-	at += 2;
-	*state = *at;
-	for (int field = 3; field < 22 && at; field++) {
-		at = strchr(at, ' ');
-		if (at)
-			at++;
-	}
-	return at ? strtoull(at, NULL, 10) : 0;
-}
-
-uint64_t process_start(pid_t pid)
-{
-	char state;
-
-	return pid > 0 ? read_stat(pid, &state) : 0;
-}
-
-bool process_alive(pid_t pid, uint64_t start)
-{
-	char state = '\0';
-
-	/* The pid is looked at before it is reaped: by now it may be another's. */
-	if (pid <= 0 || !start || read_stat(pid, &state) != start)
-		return false;
-	if (state != 'Z' && state != 'X')
-		return true;
-	waitpid(pid, NULL, WNOHANG);
-	return false;
 }

@@ -15,9 +15,9 @@
 #include "agent/fusermount.h"
 #include "agent/guard.h"
 #include "agent/mountinfo.h"
-#include "agent/spawn.h"
 #include "agent/volume_priv.h"
 #include "blob/base/cleanup.h"
+#include "blob/base/process.h"
 
 struct examination {
 	const struct volume_wish *wish;

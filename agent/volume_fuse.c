@@ -21,6 +21,7 @@
 #include "agent/volume_priv.h"
 #include "blob/base/buf.h"
 #include "blob/base/cleanup.h"
+#include "blob/base/process.h"
 
 /* A journal that must be replayed first, over a slow network. */
 #define READY_TIMEOUT_MS 300000
@@ -116,7 +117,7 @@ int fuse_driver_mount(const struct volume_wish *w, const struct volume_fs *fs,
 	cleanup_close int ready = -1;
 	cleanup_close int theirs = -1;
 	cleanup_close int log = -1;
-	struct spawn s = { .uid = w->uid, .gid = w->gid };
+	struct spawn s = { .uid = w->uid, .gid = w->gid, .stdout_fd = -1 };
 	int pipe_fd[2];
 
 	unlink(w->log_path);

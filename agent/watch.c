@@ -14,10 +14,10 @@
 #include "agent/agent.h"
 #include "agent/guard.h"
 #include "agent/record.h"
-#include "agent/spawn.h"
 #include "agent/worker.h"
 #include "blob/base/cleanup.h"
 #include "blob/base/log.h"
+#include "blob/base/process.h"
 #include "fs/channel.h"
 
 /* How often a volume that was detached lazily is looked at. */

@@ -20,6 +20,7 @@
 #include "agent/spawn.h"
 #include "blob/base/cleanup.h"
 #include "blob/base/log.h"
+#include "blob/base/process.h"
 #include "fs/channel.h"
 
 /* To store what is dirty can take long; a worker keeps its own deadlines. */
@@ -33,7 +34,7 @@ int worker_start(struct mount *m, const char *programs, const json_t *job, struc
 	cleanup_close int ours = -1;
 	cleanup_close int theirs = -1;
 	char *argv[] = { NULL, NULL };
-	struct spawn s = { .argv = argv, .uid = m->uid, .gid = m->gid, .stderr_fd = -1 };
+	struct spawn s = { .argv = argv, .uid = m->uid, .gid = m->gid, .stdout_fd = -1, .stderr_fd = -1 };
 	int pair[2];
 
 	if (asprintf(&program, "%s/hpcpack-drive", programs) < 0) {

@@ -280,6 +280,6 @@ int account_check_transport(const struct blob_account *a, bool allowed, struct e
 		return 0;
 	return err_set(err, ERR_USAGE,
 		       "%s: the %s would travel unencrypted to %.*s: use https, or say --use-http",
-		       a->source, a->kind == ACCOUNT_SAS ? "SAS" : "data signed with the account key",
+		       a->source ? a->source : a->name, a->kind == ACCOUNT_SAS ? "SAS" : "data signed with the account key",
 		       (int)e.host_len, e.host);
 }

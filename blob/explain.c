@@ -58,6 +58,8 @@ static const struct meaning {
 	{ "InvalidBlobType", ERR_UNSUPPORTED, "the blob is of another type than this needs", "" },
 	{ "SnapshotCountExceeded", ERR_UNSUPPORTED, "the blob has as many snapshots as it may",
 	  "delete some" },
+	{ "Md5Mismatch", ERR_NETWORK, "what was sent was damaged on the way",
+	  "check the network" },
 	{ "LeaseAlreadyPresent", ERR_LEASE_HELD, "somebody else holds the lease", "" },
 	{ "LeaseIdMismatchWithLeaseOperation", ERR_LEASE_HELD, "somebody else holds the lease",
 	  "" },

@@ -3,6 +3,7 @@
 #include "blob/meta_text.h"
 
 #include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "blob/base/buf.h"
@@ -26,4 +27,34 @@ char *meta_text_encode(const char *text, const char *what, struct err *err)
 	if (!encoded)
 		err_set(err, ERR_USAGE, "%s: too long: a blob's metadata holds 8 KiB", what);
 	return encoded;
+}
+
+static int hex_digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	if (c >= 'A' && c <= 'F')
+		return c - 'A' + 10;
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+char *meta_text_decode(const char *value)
+{
+	char *text = malloc(strlen(value) + 1), *out = text;
+
+	if (!text)
+		return NULL;
+	while (*value) {
+		int high = *value == '%' ? hex_digit(value[1]) : -1;
+		int low = high >= 0 ? hex_digit(value[2]) : -1;
+
+		if (low >= 0 && (high || low)) {
+			*out++ = (char)(high << 4 | low);
+			value += 3;
+		} else {
+			*out++ = *value++;
+		}
+	}
+	*out = '\0';
+	return text;
 }

@@ -17,4 +17,9 @@
  * than a blob's metadata may be. */
 char *meta_text_encode(const char *text, const char *what, struct err *err);
 
+/* The text that it stands for, a fresh string: a '%' that no two hex digits follow
+ * (or "%00") is one, as others write metadata too. May be any bytes. NULL: out of
+ * memory. */
+char *meta_text_decode(const char *value);
+
 #endif

@@ -32,6 +32,8 @@ struct blob_props {
 	char last_modified[BLOB_TIME_MAX];   /* RFC 1123, as sent */
 	char lease_state[16];             /* available leased expired breaking broken */
 	char copy_id[64], copy_status[16];
+	char content_md5[28];             /* of the whole, by whoever wrote it (blob/md5.h);
+	                                   * "" if unknown, and in listings */
 	struct blob_meta_list meta;       /* owned: blob_props_free() */
 };
 void blob_props_free(struct blob_props *p);
@@ -64,6 +66,12 @@ int blob_copy(struct blob_client *c, const struct blob_ref *from, const struct b
 void blob_get_range_start(struct blob_client *c, const struct blob_ref *ref, uint64_t offset,
 			  const struct iovec *iov, int count, const char *if_match,
 			  blob_done_fn *done, void *arg);
+/* The same; the reply has the MD5 of just these bytes in its Content-MD5, if the service
+ * sends one and they are no more than BLOB_MAX_SUM. */
+#define BLOB_MAX_SUM (4u << 20)
+void blob_get_range_sum_start(struct blob_client *c, const struct blob_ref *ref, uint64_t offset,
+			      const struct iovec *iov, int count, const char *if_match,
+			      blob_done_fn *done, void *arg);
 int blob_get_range(struct blob_client *c, const struct blob_ref *ref, uint64_t offset,
 		   void *data, size_t len, const char *if_match, struct err *err);
 
@@ -72,9 +80,11 @@ int blob_create_page(struct blob_client *c, const struct blob_ref *ref, uint64_t
 		     const struct blob_meta_list *meta, bool only_if_absent, const char *lease_id,
 		     struct err *err);
 
-/* BLOB_OP_FENCED: see client.h. lease_id NULL: none sent. */
+/* BLOB_OP_FENCED: see client.h. lease_id NULL: none sent. `md5` (blob/md5.h) goes
+ * along, and the service refuses bytes that it does not fit: blob_is_damaged(). NULL:
+ * none. */
 void blob_put_pages_start(struct blob_client *c, const struct blob_ref *ref, uint64_t offset,
-			  const struct iovec *iov, int count, const char *lease_id,
+			  const struct iovec *iov, int count, const char *md5, const char *lease_id,
 			  blob_done_fn *done, void *arg);
 void blob_clear_pages_start(struct blob_client *c, const struct blob_ref *ref, uint64_t offset,
 			    uint64_t len, const char *lease_id, blob_done_fn *done, void *arg);
@@ -89,13 +99,19 @@ void blob_page_ranges_start(struct blob_client *c, const struct blob_ref *ref, u
 			    uint64_t len, blob_ranges_fn *done, void *arg);
 
 /* --- block blobs --- */
-/* `id` is plain text of equal length for all blocks of a blob, base64'd here. */
+/* `id` is plain text of equal length for all blocks of a blob, base64'd here; `md5` as
+ * above. */
 void blob_put_block_start(struct blob_client *c, const struct blob_ref *ref, const char *id,
-			  const struct iovec *iov, int count, const char *lease_id,
+			  const struct iovec *iov, int count, const char *md5, const char *lease_id,
 			  blob_done_fn *done, void *arg);
+/* `md5` is of the whole content and kept with the blob, for its readers: the service
+ * does not look at it. */
 int blob_put_block_list(struct blob_client *c, const struct blob_ref *ref, const char *const *ids,
 			size_t count, const struct blob_meta_list *meta, const char *content_type,
-			const char *lease_id, struct err *err);
+			const char *md5, const char *lease_id, struct err *err);
+
+/* The service got other bytes than their MD5 fits: they were damaged on the way. */
+bool blob_is_damaged(const struct err *err);
 
 /* --- leases: ids are lower-case GUIDs that the caller proposes --- */
 /* `deadline_ms` bounds the whole call, retries included; 0: the client's. */

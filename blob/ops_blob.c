@@ -44,6 +44,7 @@ static void look_at_props(void *arg, const struct blob_reply *reply)
 	memcpy(p->etag, reply->etag, sizeof(p->etag));
 	take(reply, "Last-Modified", p->last_modified, sizeof(p->last_modified));
 	take(reply, "x-ms-lease-state", p->lease_state, sizeof(p->lease_state));
+	take(reply, "Content-MD5", p->content_md5, sizeof(p->content_md5));
 	take(reply, "x-ms-copy-id", p->copy_id, sizeof(p->copy_id));
 	take(reply, "x-ms-copy-status", p->copy_status, sizeof(p->copy_status));
 	look->no_memory = blob_meta_copy(&p->meta, &reply->meta) < 0;
@@ -101,4 +102,11 @@ int blob_set_meta(struct blob_client *c, const struct blob_ref *ref, const struc
 	blob_op_meta(op, meta);
 	blob_op_lease(op, lease_id);
 	return blob_op_perform(op, look_at_etag, etag_out, err);
+}
+
+/* Azurite has no code of its own for it. */
+bool blob_is_damaged(const struct err *err)
+{
+	return err->http_status == 400 && (!strcmp(err->service_code, "Md5Mismatch") ||
+					   !strcmp(err->service_code, "InvalidOperation"));
 }

@@ -10,7 +10,7 @@
 #define BLOCK_LIST_MAX (16u << 20) /* bytes of XML; 50000 blocks fit */
 
 void blob_put_block_start(struct blob_client *c, const struct blob_ref *ref, const char *id,
-			  const struct iovec *iov, int count, const char *lease_id,
+			  const struct iovec *iov, int count, const char *md5, const char *lease_id,
 			  blob_done_fn *done, void *arg)
 {
 	cleanup_buf struct buf encoded = BUF_INIT(1024);
@@ -20,6 +20,8 @@ void blob_put_block_start(struct blob_client *c, const struct blob_ref *ref, con
 		blob_op_fail(op, ERR_USAGE, "a block id of %zu bytes is too long", strlen(id));
 	blob_op_query(op, "blockid", buf_str(&encoded));
 	blob_op_header(op, "Content-Type", "application/octet-stream");
+	if (md5)
+		blob_op_header(op, "Content-MD5", "%s", md5);
 	blob_op_lease(op, lease_id);
 	blob_op_body(op, iov, count);
 	blob_op_submit(op, done, arg);
@@ -41,7 +43,7 @@ static int block_list(struct buf *xml, const char *const *ids, size_t count)
 
 int blob_put_block_list(struct blob_client *c, const struct blob_ref *ref, const char *const *ids,
 			size_t count, const struct blob_meta_list *meta, const char *content_type,
-			const char *lease_id, struct err *err)
+			const char *md5, const char *lease_id, struct err *err)
 {
 	cleanup_buf struct buf xml = BUF_INIT(BLOCK_LIST_MAX);
 	struct blob_op *op;
@@ -56,6 +58,8 @@ int blob_put_block_list(struct blob_client *c, const struct blob_ref *ref, const
 	blob_op_header(op, "Content-Type", "application/xml");
 	if (content_type)
 		blob_op_header(op, "x-ms-blob-content-type", "%s", content_type);
+	if (md5)
+		blob_op_header(op, "x-ms-blob-content-md5", "%s", md5);
 	blob_op_meta(op, meta);
 	blob_op_lease(op, lease_id);
 	blob_op_body(op, &body, 1);

@@ -112,7 +112,7 @@ static struct blob_op *page_op(struct blob_client *c, const struct blob_ref *ref
 }
 
 void blob_put_pages_start(struct blob_client *c, const struct blob_ref *ref, uint64_t offset,
-			  const struct iovec *iov, int count, const char *lease_id,
+			  const struct iovec *iov, int count, const char *md5, const char *lease_id,
 			  blob_done_fn *done, void *arg)
 {
 	uint64_t len = iov_length(iov, count);
@@ -122,6 +122,8 @@ void blob_put_pages_start(struct blob_client *c, const struct blob_ref *ref, uin
 		blob_op_fail(op, ERR_RANGE, "%llu bytes can't be written at once: %u are the most",
 			     (unsigned long long)len, BLOB_MAX_PUT_PAGE);
 	blob_op_header(op, "Content-Type", "application/octet-stream");
+	if (md5)
+		blob_op_header(op, "Content-MD5", "%s", md5);
 	blob_op_body(op, iov, count);
 	blob_op_submit(op, done, arg);
 }

@@ -64,6 +64,18 @@ void blob_get_range_start(struct blob_client *c, const struct blob_ref *ref, uin
 	blob_op_submit(range_op(c, ref, offset, iov, count, if_match), done, arg);
 }
 
+void blob_get_range_sum_start(struct blob_client *c, const struct blob_ref *ref, uint64_t offset,
+			      const struct iovec *iov, int count, const char *if_match,
+			      blob_done_fn *done, void *arg)
+{
+	struct blob_op *op = range_op(c, ref, offset, iov, count, if_match);
+
+	/* With more the service refuses the request. */
+	if (iov_length(iov, count) <= BLOB_MAX_SUM)
+		blob_op_header(op, "x-ms-range-get-content-md5", "true");
+	blob_op_submit(op, done, arg);
+}
+
 int blob_get_range(struct blob_client *c, const struct blob_ref *ref, uint64_t offset,
 		   void *data, size_t len, const char *if_match, struct err *err)
 {

@@ -1,6 +1,6 @@
 /*
  * sign.h - Shared Key authorization, as pure functions over a description of
- * the request. The only file that knows libcrypto.
+ * the request. It and blob/md5.c are the only files that know libcrypto.
  *
  * Ground truth: REST reference "Authorize with Shared Key" for x-ms-version
  * 2015-02-21 and later.

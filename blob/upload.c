@@ -91,6 +91,24 @@ static int fill(struct upload_slot *slot, const struct upload_source *s, uint64_
 	return 0;
 }
 
+/* What goes over the network is summed up here, piece by piece, and the whole beside
+ * it: the latter tells who downloads it that it is what was uploaded. */
+static int sum_up(struct upload *u, struct upload_slot *slot, uint64_t len, struct err *err)
+{
+	int rc = 0;
+
+	if (u->whole)
+		md5_thread_add(u->whole, slot->data, len);
+	for (size_t i = 0; i < slot->count && rc == 0; i++) {
+		struct upload_piece *p = &slot->pieces[i];
+
+		rc = md5_of(slot->data + p->offset, p->len, p->md5, err);
+	}
+	if (u->whole)
+		md5_thread_wait(u->whole);
+	return rc;
+}
+
 static int send_chunk(struct upload *u, const struct upload_source *s, uint64_t offset,
 		      uint64_t len, uint64_t size, struct upload_economy *economy, struct err *err)
 {
@@ -108,6 +126,10 @@ static int send_chunk(struct upload *u, const struct upload_source *s, uint64_t 
 	} else {
 		slot->pieces[0] = (struct upload_piece){ .offset = 0, .len = (uint32_t)len };
 		slot->count = 1;
+	}
+	if (sum_up(u, slot, len, err) < 0) {
+		upload_slot_done(slot, err);
+		return -1;
 	}
 	for (size_t i = 0; i < slot->count; i++)
 		travels += slot->pieces[i].len;
@@ -152,6 +174,10 @@ static int send_last(struct upload *u, const void *last, uint64_t offset, struct
 	slot->offset = offset;
 	slot->pieces[0] = (struct upload_piece){ .offset = 0, .len = BLOB_PAGE };
 	slot->count = 1;
+	if (sum_up(u, slot, BLOB_PAGE, err) < 0) {
+		upload_slot_done(slot, err);
+		return -1;
+	}
 	upload_slot_send(slot);
 	return upload_drain(u, err);
 }
@@ -203,7 +229,8 @@ static int send_blocks(struct upload *u, const struct upload_source *s, struct e
 	return 0;
 }
 
-static int commit(struct upload *u, uint64_t size, const struct blob_meta_list *meta, struct err *err)
+static int commit(struct upload *u, uint64_t size, const struct blob_meta_list *meta, const char *md5,
+		  struct err *err)
 {
 	uint64_t block = u->options->block_size;
 	size_t count = (size_t)((size + block - 1) / block);
@@ -217,7 +244,7 @@ static int commit(struct upload *u, uint64_t size, const struct blob_meta_list *
 		upload_block_id(u, i * block, text + i * UPLOAD_BLOCK_ID_MAX);
 	}
 	return blob_put_block_list(u->client, u->ref, ids, count, meta, "application/octet-stream",
-				   NULL, err);
+				   md5, NULL, err);
 }
 
 int upload_blocks(struct blob_client *c, const struct blob_ref *ref,
@@ -225,6 +252,7 @@ int upload_blocks(struct blob_client *c, const struct blob_ref *ref,
 		  const struct upload_options *o, struct upload_stats *stats, struct err *err)
 {
 	struct upload u = { .client = c, .ref = ref, .options = o, .total = source->file_size };
+	char md5[MD5_TEXT_MAX];
 	uint64_t nonce = 0;
 	int rc;
 
@@ -232,15 +260,21 @@ int upload_blocks(struct blob_client *c, const struct blob_ref *ref,
 	if (getrandom(&nonce, sizeof(nonce), 0) != sizeof(nonce))
 		return err_set_errno(err, errno, "no random numbers");
 	snprintf(u.block_prefix, sizeof(u.block_prefix), "hpc-%016llx", (unsigned long long)nonce);
-	if (upload_pool_init(&u, block_bytes(&u), 1, err) < 0)
+	u.whole = md5_thread_new(err);
+	if (!u.whole)
 		return -1;
+	if (upload_pool_init(&u, block_bytes(&u), 1, err) < 0) {
+		md5_thread_end(u.whole, NULL);
+		return -1;
+	}
 	rc = send_blocks(&u, source, err);
 	if (rc == 0)
 		rc = upload_drain(&u, err);
 	if (rc == 0)
 		rc = check_unchanged(source, err);
+	md5_thread_end(u.whole, md5);
 	if (rc == 0)
-		rc = commit(&u, source->file_size, meta, err);
+		rc = commit(&u, source->file_size, meta, md5, err);
 	upload_pool_free(&u);
 	*stats = u.stats;
 	return rc;

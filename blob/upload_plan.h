@@ -10,10 +10,12 @@
 #include <stdint.h>
 
 #include "blob/base/err.h"
+#include "blob/md5.h"
 
 /* Bytes of one request, relative to the chunk; multiples of BLOB_PAGE. */
 struct upload_piece {
 	uint32_t offset, len;
+	char md5[MD5_TEXT_MAX];        /* filled in by who sends it */
 };
 
 /*

@@ -29,7 +29,7 @@ struct upload_slot {
 	uint64_t offset;               /* of data, in the blob */
 	struct upload_piece *pieces;
 	size_t count, next;            /* pieces[next] is under way */
-	unsigned attempts;             /* at it, with unknown outcome */
+	unsigned attempts;             /* at it: with unknown outcome, or damaged */
 	uint64_t generation;           /* of the lease that it was sent under */
 };
 
@@ -39,6 +39,7 @@ struct upload {
 	const struct upload_lease *lease;
 	const struct upload_options *options;
 	uint64_t total;                /* bytes, for progress */
+	struct md5_thread *whole;      /* of all blocks, in order; NULL: pages */
 	char block_prefix[24];         /* of the ids of blocks; "": pages */
 	char lease_id[BLOB_LEASE_ID_MAX];   /* the last good one; under lock */
 

@@ -31,6 +31,9 @@ static bool is_outdated(const struct upload_slot *s)
 
 static bool should_repeat(struct upload_slot *s, const struct blob_reply *reply)
 {
+	/* Damaged on the way, or the outcome is unknown. */
+	if (blob_is_damaged(&reply->err))
+		return ++s->attempts < MAX_ATTEMPTS;
 	if (reply->outcome_unknown && reply->err.code != ERR_CANCELLED)
 		return ++s->attempts < MAX_ATTEMPTS;
 	return reply->err.code == ERR_LEASE_LOST && is_outdated(s);
@@ -88,10 +91,11 @@ static void send_piece(struct upload_slot *s)
 
 	if (*u->block_prefix) {
 		upload_block_id(u, s->offset, id);
-		blob_put_block_start(u->client, u->ref, id, &iov, 1, NULL, piece_done, s);
+		blob_put_block_start(u->client, u->ref, id, &iov, 1, p->md5, NULL, piece_done,
+				     s);
 	} else {
 		blob_put_pages_start(u->client, u->ref, s->offset + p->offset, &iov, 1,
-				     lease_id(s, id), piece_done, s);
+				     p->md5, lease_id(s, id), piece_done, s);
 	}
 }
 

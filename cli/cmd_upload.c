@@ -11,6 +11,7 @@
 #include "blob/meta_text.h"
 #include "cli/interrupt.h"
 #include "cli/output.h"
+#include "cli/storage.h"
 #include "cli/upload_job.h"
 
 static int parse_type(const char *text, enum blob_type *out, struct err *err)
@@ -30,26 +31,12 @@ static int parse_type(const char *text, enum blob_type *out, struct err *err)
 }
 
 /* Where hpcsync shall install it: below the package root, in every spelling. */
-static int check_relative_path(char *path, struct err *err)
+static int check_relative_path(const char *given, char *path, struct err *err)
 {
-	char *part = path;
-
-	for (char *c = path; (c = strchr(c, '\\')); )
-		*c = '/';
-	if (!*path || *path == '/' || strchr(path, ':'))
-		return err_set(err, ERR_USAGE, "--relative-path '%s': must be a path below the package root", path);
-	while (*part) {
-		size_t len = strcspn(part, "/");
-
-		if (!len || (len <= 2 && !strncmp(part, "..", len)))
-			return err_set(err, ERR_USAGE, "--relative-path '%s': has an empty part, '.' or '..'", path);
-		part += len;
-		if (*part == '/' && part[1])
-			part++;
-		else if (*part == '/')
-			*part = '\0';
-	}
-	return 0;
+	if (pack_relative_path(path, err) == 0)
+		return 0;
+	err->code = ERR_USAGE;
+	return err_prefix(err, "--relative-path '%s': must be a path below the package root", given);
 }
 
 static int set_meta(struct upload_job *job, const char *name, const char *text, const char *what,
@@ -76,10 +63,10 @@ static int read_options(struct upload_job *job, const struct options *o, struct 
 		return -1;
 	if (size && (parse_size(size, &job->block_size) < 0 || job->block_size < 1))
 		return err_set(err, ERR_USAGE, "--block-size '%s': must be a number of bytes (K, M, G allowed)", size);
-	if (copy && (check_relative_path(copy, err) < 0 ||
-		     set_meta(job, UPLOAD_META_PATH, copy, "--relative-path", err) < 0))
+	if (copy && (check_relative_path(path, copy, err) < 0 ||
+		     set_meta(job, PACK_META_PATH, copy, "--relative-path", err) < 0))
 		return -1;
-	if (text && set_meta(job, UPLOAD_META_DESCRIPTION, text, "--description", err) < 0)
+	if (text && set_meta(job, PACK_META_DESCRIPTION, text, "--description", err) < 0)
 		return -1;
 	return cli_container(o, &job->target.container, err);
 }
@@ -90,21 +77,6 @@ static void abort_clients(void *arg)
 
 	blob_client_abort(job->data);
 	blob_client_abort(job->control);
-}
-
-/* What the configuration says of connections to storage holds here too. */
-static int client_options(struct blob_client_options *out, const struct config *config, struct err *err)
-{
-	uint64_t connections, threads;
-
-	*out = (struct blob_client_options){ .connections = 0 };
-	if (config_time_ms(config, "drive", "io_deadline", 120000, 1000, 86400000, &out->deadline_ms, err) < 0 ||
-	    config_size(config, "drive", "connections", 16, 1, 256, &connections, err) < 0 ||
-	    config_size(config, "drive", "io_threads", 1, 1, 64, &threads, err) < 0)
-		return -1;
-	out->connections = (unsigned)connections;
-	out->io_threads = (unsigned)threads;
-	return 0;
 }
 
 static struct blob_client *new_client(const struct upload_job *job, const struct blob_client_options *o,
@@ -122,7 +94,7 @@ static int with_clients(struct upload_job *job, const struct config *config, str
 	struct blob_client_options o;
 	int rc = -1;
 
-	if (client_options(&o, config, err) < 0)
+	if (storage_client_options(&o, config, err) < 0)
 		return -1;
 	job->data = new_client(job, &o, err);
 	o.connections = 2;

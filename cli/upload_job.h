@@ -11,15 +11,8 @@
 
 #include "blob/upload.h"
 #include "cli/cli.h"
+#include "pack/target.h"
 #include "vhd/footer.h"
-
-/* A page blob is built under this name first. */
-#define UPLOAD_TEMP_SUFFIX ".hpcpack-upload"
-
-/* Metadata (DESIGN.md section 8). */
-#define UPLOAD_META_PATH "relativepath"
-#define UPLOAD_META_DESCRIPTION "description"
-#define UPLOAD_META_LENGTH "contentlength"
 
 struct upload_job {
 	const struct options *options;

@@ -85,7 +85,7 @@ int upload_decide(struct upload_job *job, struct err *err)
 	/* Pages end at 512 bytes, the file where it wants. */
 	snprintf(length, sizeof(length), "%llu",
 		 (unsigned long long)(job->is_vhd ? job->blob_size : job->source.file_size));
-	if (blob_meta_set(&job->meta, UPLOAD_META_LENGTH, length) < 0)
+	if (blob_meta_set(&job->meta, PACK_META_LENGTH, length) < 0)
 		return err_set(err, ERR_NO_MEMORY, "out of memory");
 	return 0;
 }

@@ -90,46 +90,38 @@ static int close_disk(struct drive *d, struct err *err)
 	bool stored = flush(disk, err) == 0;
 
 	if (!stored)
-		log_warn("%s: storing what was written: %s", d->name, err->msg);
+		log_warn("%s: storing what was written: %s", d->w.name, err->msg);
 	if (d->fuse && !drive_fuse_unmount(d->fuse, GRACE_MS))
-		log_warn("%s: its disk file is still open somewhere and gives errors from now on", d->name);
+		log_warn("%s: its disk file is still open somewhere and gives errors from now on", d->w.name);
 	if (stored && flush(disk, err) < 0)
-		log_warn("%s: storing what was written: %s", d->name, err->msg);
+		log_warn("%s: storing what was written: %s", d->w.name, err->msg);
 	unhook_lease(d);
 	dropped = stats_of(disk).dropped_bytes;
-	pthread_mutex_lock(&d->lock);
-	d->last_stats = drive_stats(d);
+	pthread_mutex_lock(&d->w.lock);
+	d->w.last_stats = drive_stats(&d->w);
 	d->disk = NULL;
-	pthread_mutex_unlock(&d->lock);
+	pthread_mutex_unlock(&d->w.lock);
 	if (disk_close(disk, err) < 0)
-		return err_prefix(err, "%s", d->name);
+		return err_prefix(err, "%s", d->w.name);
 	if (dropped)
 		return err_set(err, ERR_LEASE_LOST, "%s: %" PRIu64 " bytes that were written here never reached the "
-			       "blob: the lease was lost", d->name, dropped);
+			       "blob: the lease was lost", d->w.name, dropped);
 	return 0;
 }
 
-static void give_lease_back(struct drive *d)
+static bool give_lease_back(struct drive *d)
 {
 	struct lease_keeper *lease = d->lease;
 	struct err err;
 
-	pthread_mutex_lock(&d->lock);
+	pthread_mutex_lock(&d->w.lock);
 	d->lease = NULL;
-	pthread_mutex_unlock(&d->lock);
-	if (lease_keeper_stop(lease, true, &err) < 0)
-		log_warn("%s: can't give the lease back (it runs out by itself within %u s): %s", d->name,
-			 d->job.lease_duration_s, err.msg);
-}
-
-static void delete_snapshot(struct drive *d)
-{
-	struct blob_ref ref = drive_ref(d);
-	struct err err;
-
-	if (blob_delete(d->control_client, &ref, NULL, &err) < 0 && err.code != ERR_NOT_FOUND)
-		log_warn("%s: can't delete the snapshot %s, which this mount took: %s", d->name, d->snapshot,
-			 err.msg);
+	pthread_mutex_unlock(&d->w.lock);
+	if (lease_keeper_stop(lease, true, &err) == 0)
+		return true;
+	log_warn("%s: can't give the lease back (it runs out by itself within %u s): %s", d->w.name,
+		 d->w.job.drive.lease_duration_s, err.msg);
+	return false;
 }
 
 /* As the blob is left behind. */
@@ -137,11 +129,11 @@ static void take_last_etag(struct drive *d)
 {
 	struct blob_props props = { .type = BLOB_TYPE_NONE };
 	struct blob_ref ref = drive_ref(d);
-	bool known = blob_get_props(d->control_client, &ref, &props, NULL) == 0;
+	bool known = blob_get_props(d->w.control_client, &ref, &props, NULL) == 0;
 
-	pthread_mutex_lock(&d->lock);
-	snprintf(d->etag, sizeof(d->etag), "%s", known ? props.etag : "");
-	pthread_mutex_unlock(&d->lock);
+	pthread_mutex_lock(&d->w.lock);
+	snprintf(d->w.etag, sizeof(d->w.etag), "%s", known ? props.etag : "");
+	pthread_mutex_unlock(&d->w.lock);
 	blob_props_free(&props);
 }
 
@@ -149,44 +141,32 @@ static void free_fuse(struct drive *d)
 {
 	struct drive_fuse *fuse = d->fuse;
 
-	pthread_mutex_lock(&d->lock);
+	pthread_mutex_lock(&d->w.lock);
 	d->fuse = NULL;
-	pthread_mutex_unlock(&d->lock);
+	pthread_mutex_unlock(&d->w.lock);
 	drive_fuse_free(fuse);
 }
 
-static void free_clients(struct drive *d)
+int drive_close(struct worker *w, struct err *err)
 {
-	struct blob_client *data = d->data, *control = d->control_client;
-
-	pthread_mutex_lock(&d->lock);
-	d->data = NULL;
-	d->control_client = NULL;
-	pthread_mutex_unlock(&d->lock);
-	if (data)
-		blob_client_free(data);
-	if (control)
-		blob_client_free(control);
-}
-
-int drive_close(struct drive *d, struct err *err)
-{
-	bool had_lease = d->lease != NULL;
+	struct drive *d = drive_of(w);
+	bool had_lease = d->lease != NULL, in_order = false;
 	int rc = 0;
 
-	drive_begin_closing(d);
 	if (d->disk)
 		rc = close_disk(d, err);
 	if (d->fuse)
 		free_fuse(d);
 	if (had_lease)
-		give_lease_back(d);
+		in_order = give_lease_back(d) && rc == 0;
+	if (d->pcache)
+		drive_pcache_close(d, in_order);
 	if (d->snapshot_own)
-		delete_snapshot(d);
+		drive_delete_snapshot(d);
 	else if (had_lease)
 		take_last_etag(d);
 	if (d->store.ops)
 		store_blob_free(&d->store);
-	free_clients(d);
+	worker_free_clients(w);
 	return rc;
 }

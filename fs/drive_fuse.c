@@ -2,179 +2,44 @@
 
 #include "fs/drive_fuse.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
-#include <pthread.h>
-#include <spawn.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/mount.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-#include "blob/base/buf.h"
-#include "blob/base/cleanup.h"
-#include "blob/base/log.h"
 #include "fs/drive_file.h"
-#include "fs/loop.h"
+#include "fs/fuse_mount.h"
 
-#define DEFAULT_THREADS 4
 #define MAX_IO (1u << 20)
 #define SPARE_BUFFERS 16 /* for writes that wait; more of them wait in the kernel */
 #define PAGE 4096u
 #define SECTOR 512
-#define RETRY_MS 100
-#define END_MS 1000 /* from unmounting to the end of the threads */
 
 struct drive_fuse {
 	struct drive_file file;
-	char *dir;
-	struct fuse_session *se;
-	struct loop *loop;
-	bool mounted, stopped;
-	bool detached; /* unmounted by us */
-	bool gone;     /* the kernel has ended the connection */
+	struct fuse_mount *mount;
 };
-
-extern char **environ;
-
-/* --- what libfuse says goes to the log, its last word also into our error --- */
-
-static pthread_mutex_t said_lock = PTHREAD_MUTEX_INITIALIZER;
-static char said[256];
-
-static void on_fuse_log(enum fuse_log_level level, const char *fmt, va_list ap)
-	__attribute__((format(printf, 2, 0)));
-static void on_fuse_log(enum fuse_log_level level, const char *fmt, va_list ap)
-{
-	char text[sizeof(said)];
-
-	vsnprintf(text, sizeof(text), fmt, ap);
-	text[strcspn(text, "\n")] = '\0';
-	if (level > FUSE_LOG_WARNING) {
-		log_debug("libfuse: %s", text);
-		return;
-	}
-	log_warn("libfuse: %s", text);
-	pthread_mutex_lock(&said_lock);
-	memcpy(said, text, sizeof(said));
-	pthread_mutex_unlock(&said_lock);
-}
-
-static int said_error(struct err *err, const char *what)
-{
-	pthread_mutex_lock(&said_lock);
-	err_set(err, ERR_SYSTEM, "%s: %s", what, *said ? said : "fusermount3 refused (its reason is in the log)");
-	pthread_mutex_unlock(&said_lock);
-	return -1;
-}
-
-/* --- mount --- */
-
-/* libfuse's own words for this are of no help to a person. */
-static int check_device(struct err *err)
-{
-	cleanup_close int fd = open("/dev/fuse", O_RDWR | O_CLOEXEC);
-
-	if (fd >= 0)
-		return 0;
-	switch (errno) {
-	case ENOENT:
-		return err_set(err, ERR_UNSUPPORTED, "/dev/fuse is missing: load the fuse module "
-			       "(modprobe fuse), or give this container the device");
-	case ENODEV:
-	case ENXIO:
-		return err_set(err, ERR_UNSUPPORTED, "/dev/fuse has no driver: load the fuse module (modprobe fuse)");
-	case EACCES:
-	case EPERM:
-		return err_set(err, ERR_PERMISSION, "/dev/fuse may not be opened by uid %u: let it (its mode should "
-			       "be 0666), or give this container the device", (unsigned)geteuid());
-	default:
-		return err_set_errno(err, errno, "can't open /dev/fuse");
-	}
-}
-
-/* In an option list a comma ends the option; a blob's name may hold one. */
-static void add_escaped(struct buf *b, const char *text)
-{
-	for (; *text; text++) {
-		unsigned char c = (unsigned char)*text;
-
-		if (c == ',' || c == '\\' || c == '%' || c < 0x20 || c == 0x7f)
-			buf_addf(b, "%%%02X", c);
-		else
-			buf_add(b, text, 1);
-	}
-}
-
-static struct fuse_session *new_session(struct drive_fuse *f, const struct drive_fuse_options *o,
-					struct err *err)
-{
-	cleanup_buf struct buf list = BUF_INIT(16384);
-	struct fuse_args args = FUSE_ARGS_INIT(0, NULL);
-	struct fuse_session *se = NULL;
-
-	buf_addstr(&list, "fsname=hpcpack:");
-	add_escaped(&list, o->source);
-	buf_addf(&list, ",subtype=hpcpack,nosuid,nodev,default_permissions,max_read=%u%s", f->file.max_io,
-		 o->allow_other ? ",allow_other" : "");
-	if (list.failed || fuse_opt_add_arg(&args, "hpcpack-drive") < 0 ||
-	    fuse_opt_add_arg(&args, "-o") < 0 || fuse_opt_add_arg(&args, list.data) < 0)
-		err_set(err, ERR_NO_MEMORY, "out of memory for the FUSE session");
-	else
-		se = fuse_session_new(&args, &drive_file_ops, sizeof(drive_file_ops), &f->file);
-	if (!se && !list.failed)
-		said_error(err, "can't make a FUSE session");
-	fuse_opt_free_args(&args);
-	return se;
-}
-
-static int mount_at(struct drive_fuse *f, const struct drive_fuse_options *o, struct err *err)
-{
-	pthread_mutex_lock(&said_lock);
-	said[0] = '\0';
-	pthread_mutex_unlock(&said_lock);
-	if (fuse_session_mount(f->se, f->dir) == 0) {
-		f->mounted = true;
-		return 0;
-	}
-	said_error(err, "can't mount FUSE");
-	err_prefix(err, "%s", f->dir);
-	if (o->allow_other && geteuid() != 0)
-		err_append(err, "; allow_other needs user_allow_other in /etc/fuse.conf");
-	return -1;
-}
 
 struct drive_fuse *drive_fuse_mount(struct disk *disk, const struct drive_fuse_options *o,
 				    struct err *err)
 {
-	struct loop_options loop = { .threads = o->threads ? o->threads : DEFAULT_THREADS,
-				     .spare = SPARE_BUFFERS, .ended = o->ended, .arg = o->arg };
-	struct drive_fuse *f;
+	struct drive_fuse *f = calloc(1, sizeof(*f));
+	struct fuse_mount_options m = { .dir = o->dir, .source = o->source, .program = "hpcpack-drive",
+					.extra = "", .allow_other = o->allow_other, .ops = &drive_file_ops,
+					.threads = o->threads, .spare = SPARE_BUFFERS,
+					.ended = o->ended, .arg = o->arg };
 
-	if (check_device(err) < 0)
-		return NULL;
-	f = calloc(1, sizeof(*f));
-	if (!f || !(f->dir = strdup(o->dir))) {
-		free(f);
+	if (!f) {
 		err_set(err, ERR_NO_MEMORY, "out of memory for the FUSE mount");
 		return NULL;
 	}
 	f->file = (struct drive_file) { .disk = disk, .read_only = o->read_only,
 					.allow_other = o->allow_other, .since = time(NULL) };
 	f->file.max_io = disk_max_io(disk) < MAX_IO ? disk_max_io(disk) & ~(PAGE - 1) : MAX_IO;
-	loop.max_write = f->file.max_io;
-	fuse_set_log_func(on_fuse_log);
-	f->se = new_session(f, o, err);
-	if (!f->se || mount_at(f, o, err) < 0)
-		goto failed;
-	f->loop = loop_start(f->se, &loop, err);
-	if (f->loop)
+	m.userdata = &f->file;
+	m.max_io = f->file.max_io;
+	f->mount = fuse_mount_new(&m, err);
+	if (f->mount)
 		return f;
-failed:
-	drive_fuse_free(f);
+	free(f);
 	return NULL;
 }
 
@@ -198,66 +63,13 @@ int drive_fuse_window(struct drive_fuse *f, uint64_t offset, uint64_t size, stru
 	return 0;
 }
 
-/* --- and back --- */
-
-static bool run_fusermount(const char *dir)
-{
-	char *argv[] = { (char []) { "fusermount3" }, (char []) { "-u" }, (char []) { "-q" },
-			 (char []) { "--" }, (char *)dir, NULL };
-	int status = -1;
-	pid_t pid;
-
-	if (posix_spawnp(&pid, argv[0], NULL, NULL, argv, environ) != 0)
-		return false;
-	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-		;
-	return WIFEXITED(status) && WEXITSTATUS(status) == 0;
-}
-
-/* Not lazily, and while our threads serve: pages of a shared mapping may have to be
- * written before the mount can go. False: in use. */
-static bool try_unmount(const char *dir)
-{
-	if (umount2(dir, UMOUNT_NOFOLLOW) == 0)
-		return true;
-	return errno == EPERM && run_fusermount(dir);
-}
-
 bool drive_fuse_unmount(struct drive_fuse *f, unsigned grace_ms)
 {
-	unsigned waited = 0;
-
-	if (f->stopped || !f->loop)
-		return f->gone;
-	f->stopped = true;
-	for (;;) {
-		f->gone = loop_ended(f->loop, 0);
-		if (f->gone)
-			break;
-		f->detached = try_unmount(f->dir);
-		if (f->detached || waited >= grace_ms)
-			break;
-		loop_ended(f->loop, RETRY_MS);
-		waited += RETRY_MS;
-	}
-	/* Out of the tree here; another mount namespace may still have a copy. */
-	if (f->detached)
-		f->gone = loop_ended(f->loop, END_MS);
-	loop_stop(f->loop);
-	return f->gone;
+	return fuse_mount_unmount(f->mount, grace_ms);
 }
 
 void drive_fuse_free(struct drive_fuse *f)
 {
-	drive_fuse_unmount(f, 0);
-	if (f->loop)
-		loop_free(f->loop);
-	/* What is still in use is detached now, and its connection closed: whoever has
-	 * the file open gets errors. What is not there libfuse must not unmount. */
-	if (f->mounted && (f->gone || !f->detached))
-		fuse_session_unmount(f->se);
-	if (f->se)
-		fuse_session_destroy(f->se);
-	free(f->dir);
+	fuse_mount_free(f->mount);
 	free(f);
 }

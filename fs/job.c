@@ -6,15 +6,23 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "blob/base/cleanup.h"
 #include "blob/ops.h"
 #include "fs/channel.h"
+#include "vhd/pcache.h"
 
 #define MIB (UINT64_C(1) << 20)
+#define DEFAULT_REFRESH_S 30
 
 static const char *const kinds[] = {
 	[ACCOUNT_ANONYMOUS] = "anonymous",
 	[ACCOUNT_SHARED_KEY] = "shared-key",
 	[ACCOUNT_SAS] = "sas",
+};
+
+static const char *const job_kinds[] = {
+	[JOB_DRIVE] = "drive",
+	[JOB_PACKAGE] = "package",
 };
 
 static const char *const wishes[] = {
@@ -31,36 +39,56 @@ static json_t *text_or_null(const char *text)
 
 json_t *account_to_json(const struct blob_account *a)
 {
-	return json_pack("{ss so so so so so so so}", "kind", kinds[a->kind],
+	return json_pack("{ss so so so so so so so sb}", "kind", kinds[a->kind],
 			 "name", text_or_null(a->name), "endpoint", text_or_null(a->endpoint),
 			 "key", text_or_null(a->key), "sas", text_or_null(a->sas),
 			 "ca_file", text_or_null(a->ca_file), "source", text_or_null(a->source),
-			 "reread", text_or_null(a->reread));
+			 "reread", text_or_null(a->reread), "http_chosen", a->http_chosen);
+}
+
+static json_t *drive_part(const struct drive_job *d)
+{
+	json_t *holder = json_pack("{so so so sI}", "host", channel_text(d->holder.host),
+				   "user", channel_text(d->holder.user),
+				   "since", channel_text(d->holder.since), "pid", (json_int_t)d->holder.pid);
+
+	return json_pack("{ss so sb so sI sb sb so sI}", "wish", wishes[d->wish],
+			 "snapshot", text_or_null(d->snapshot), "force", d->force, "holder", holder,
+			 "lease_duration", (json_int_t)d->lease_duration_s,
+			 "sync_writes", d->sync_writes, "read_only", d->read_only,
+			 "cache_dir", text_or_null(d->cache_dir),
+			 "cache_dir_bytes", (json_int_t)d->cache_dir_bytes);
+}
+
+static json_t *package_part(const struct package_job *p)
+{
+	return json_pack("{sI sI so sb}", "refresh", (json_int_t)p->refresh_s,
+			 "unpack_bytes", (json_int_t)p->unpack_bytes,
+			 "cache_dir", text_or_null(p->cache_dir), "opcparts", p->opcparts);
 }
 
 /* What a job says that anyone may know. */
-static json_t *plain_part(const struct drive_job *job)
+static json_t *plain_part(const struct worker_job *job)
 {
-	json_t *holder = json_pack("{so so so sI}", "host", channel_text(job->holder.host),
-				   "user", channel_text(job->holder.user),
-				   "since", channel_text(job->holder.since),
-				   "pid", (json_int_t)job->holder.pid);
+	json_t *obj = json_pack("{ss so so so so sI sI sI sI sb sI}", "kind", job_kinds[job->kind],
+				"container", text_or_null(job->container), "blob", text_or_null(job->blob),
+				"dir", text_or_null(job->dir), "fuse_dir", text_or_null(job->fuse_dir),
+				"io_deadline_ms", (json_int_t)job->io_deadline_ms,
+				"connections", (json_int_t)job->connections,
+				"io_threads", (json_int_t)job->io_threads,
+				"cache_bytes", (json_int_t)job->cache_bytes,
+				"allow_other", job->allow_other, "log_level", (json_int_t)job->log_level);
+	json_t *part = job->kind == JOB_DRIVE ? drive_part(&job->drive) : package_part(&job->package);
 
-	return json_pack("{so so ss so sb so so so sI sI sI sI sI sb sb sb sI}",
-			 "container", text_or_null(job->container), "blob", text_or_null(job->blob),
-			 "wish", wishes[job->wish], "snapshot", text_or_null(job->snapshot),
-			 "force", job->force, "dir", text_or_null(job->dir),
-			 "fuse_dir", text_or_null(job->fuse_dir), "holder", holder,
-			 "lease_duration", (json_int_t)job->lease_duration_s,
-			 "io_deadline_ms", (json_int_t)job->io_deadline_ms,
-			 "connections", (json_int_t)job->connections,
-			 "io_threads", (json_int_t)job->io_threads,
-			 "cache_bytes", (json_int_t)job->cache_bytes,
-			 "sync_writes", job->sync_writes, "read_only", job->read_only,
-			 "allow_other", job->allow_other, "log_level", (json_int_t)job->log_level);
+	if (obj && (!part || json_object_update(obj, part) < 0)) {
+		json_decref(obj);
+		obj = NULL;
+	}
+	json_decref(part);
+	return obj;
 }
 
-json_t *drive_job_to_json(const struct drive_job *job)
+json_t *worker_job_to_json(const struct worker_job *job)
 {
 	json_t *obj = plain_part(job);
 
@@ -82,7 +110,7 @@ static json_t *public_endpoint(const char *endpoint)
 	return text;
 }
 
-json_t *drive_job_public(const struct drive_job *job)
+json_t *worker_job_public(const struct worker_job *job)
 {
 	json_t *obj = plain_part(job);
 	int failed;
@@ -196,7 +224,7 @@ int account_from_json(const json_t *obj, struct blob_account *out, struct err *e
 	memset(out, 0, sizeof(*out));
 	if (!json_is_object(obj))
 		return err_set(err, ERR_PROTOCOL, "\"account\" must be an object");
-	out->kind = (enum account_kind)read_choice(&r, "kind", kinds, sizeof(kinds) / sizeof(kinds[0]));
+	out->kind = (enum account_kind)read_choice(&r, "kind", kinds, ARRAY_LEN(kinds));
 	out->name = read_text(&r, "name", true, 256);
 	out->endpoint = read_text(&r, "endpoint", true, 2048);
 	out->key = read_text(&r, "key", out->kind == ACCOUNT_SHARED_KEY, 4096);
@@ -204,6 +232,7 @@ int account_from_json(const json_t *obj, struct blob_account *out, struct err *e
 	out->ca_file = read_text(&r, "ca_file", false, 4096);
 	out->source = read_text(&r, "source", false, 4096);
 	out->reread = read_text(&r, "reread", false, 4096);
+	out->http_chosen = read_flag(&r, "http_chosen");
 	if (!r.failed)
 		return 0;
 	account_free(out);
@@ -223,57 +252,89 @@ static void read_holder(struct reader *r, struct lease_holder *holder)
 	r->failed = sub.failed;
 }
 
-static void read_names(struct reader *r, struct drive_job *job)
+static void read_names(struct reader *r, struct worker_job *job)
 {
 	job->container = read_text(r, "container", true, 63);
-	job->blob = read_text(r, "blob", true, 4096);
-	job->wish = (enum snapshot_wish)read_choice(r, "wish", wishes, sizeof(wishes) / sizeof(wishes[0]));
-	job->snapshot = read_text(r, "snapshot", job->wish == SNAPSHOT_AT, BLOB_TIME_MAX - 1);
+	job->blob = read_text(r, "blob", job->kind == JOB_DRIVE, 4096);
 	job->dir = read_path(r, "dir", true);
 	job->fuse_dir = read_path(r, "fuse_dir", false);
 	if (r->failed)
 		return;
 	if (blob_check_container_name(job->container, r->err) < 0 ||
-	    blob_check_blob_name(job->blob, r->err) < 0)
+	    (job->blob && blob_check_blob_name(job->blob, r->err) < 0))
 		r->failed = true;
 }
 
-int drive_job_from_json(const json_t *obj, struct drive_job *out, struct err *err)
+static uint64_t read_cache_size(struct reader *r, const char *key)
+{
+	uint64_t bytes = read_number(r, key, 0, 0, UINT64_C(1) << 40);
+
+	if (bytes && bytes < MIB)
+		wrong(r, key, "0 or at least one MiB");
+	return bytes;
+}
+
+static void read_drive(struct reader *r, struct drive_job *d)
+{
+	d->wish = (enum snapshot_wish)read_choice(r, "wish", wishes, ARRAY_LEN(wishes));
+	d->snapshot = read_text(r, "snapshot", d->wish == SNAPSHOT_AT, BLOB_TIME_MAX - 1);
+	read_holder(r, &d->holder);
+	d->force = read_flag(r, "force");
+	d->lease_duration_s = (unsigned)read_number(r, "lease_duration", 60, 15, 60);
+	d->sync_writes = read_flag(r, "sync_writes");
+	d->read_only = read_flag(r, "read_only");
+	d->cache_dir = read_path(r, "cache_dir", false);
+	d->cache_dir_bytes = read_number(r, "cache_dir_bytes", 0, 0, UINT64_C(1) << 50);
+	if (d->cache_dir_bytes && d->cache_dir_bytes < PCACHE_MIN_BYTES)
+		wrong(r, "cache_dir_bytes", "0 or at least 16 MiB");
+}
+
+static void read_package(struct reader *r, struct package_job *p)
+{
+	p->refresh_s = (unsigned)read_number(r, "refresh", 0, 0, 86400);
+	if (!p->refresh_s)
+		p->refresh_s = DEFAULT_REFRESH_S;
+	p->unpack_bytes = read_cache_size(r, "unpack_bytes");
+	p->cache_dir = read_path(r, "cache_dir", false);
+	p->opcparts = read_flag(r, "opcparts");
+}
+
+int worker_job_from_json(const json_t *obj, struct worker_job *out, struct err *err)
 {
 	struct reader r = { .obj = obj, .err = err };
 
 	memset(out, 0, sizeof(*out));
 	if (account_from_json(json_object_get(obj, "account"), &out->account, err) < 0)
 		return -1;
+	out->kind = (enum job_kind)read_choice(&r, "kind", job_kinds, ARRAY_LEN(job_kinds));
 	read_names(&r, out);
-	read_holder(&r, &out->holder);
-	out->force = read_flag(&r, "force");
-	out->lease_duration_s = (unsigned)read_number(&r, "lease_duration", 60, 15, 60);
 	out->io_deadline_ms = (unsigned)read_number(&r, "io_deadline_ms", 0, 0, 3600000);
 	if (!out->io_deadline_ms)
 		out->io_deadline_ms = 120000;
 	out->connections = (unsigned)read_number(&r, "connections", 0, 0, 256);
 	out->io_threads = (unsigned)read_number(&r, "io_threads", 0, 0, 64);
-	out->cache_bytes = read_number(&r, "cache_bytes", 0, 0, UINT64_C(1) << 40);
-	if (out->cache_bytes && out->cache_bytes < MIB)
-		wrong(&r, "cache_bytes", "0 or at least one MiB");
-	out->sync_writes = read_flag(&r, "sync_writes");
-	out->read_only = read_flag(&r, "read_only");
+	out->cache_bytes = read_cache_size(&r, "cache_bytes");
 	out->allow_other = read_flag(&r, "allow_other");
 	out->log_level = (unsigned)read_number(&r, "log_level", 2, 0, 3);
+	if (out->kind == JOB_DRIVE)
+		read_drive(&r, &out->drive);
+	else
+		read_package(&r, &out->package);
 	if (!r.failed)
 		return 0;
-	drive_job_free(out);
+	worker_job_free(out);
 	return -1;
 }
 
-void drive_job_free(struct drive_job *job)
+void worker_job_free(struct worker_job *job)
 {
 	account_free(&job->account);
 	free(job->container);
 	free(job->blob);
-	free(job->snapshot);
 	free(job->dir);
 	free(job->fuse_dir);
+	free(job->drive.snapshot);
+	free(job->drive.cache_dir);
+	free(job->package.cache_dir);
 	memset(job, 0, sizeof(*job));
 }

@@ -3,7 +3,7 @@
  *
  * Fed with the package's bytes from the member's local header on, in pieces of any
  * size; yields the content; checks the local header against the index (signature,
- * method, name length within bounds), the size and the CRC-32. Like zlib it works on
+ * method, and where it has them sizes and CRC), the sizes and the CRC-32. Like zlib it works on
  * the caller's buffers and owns only its state (some 40 KiB while it inflates).
  *
  * Not for use from two threads at once.
@@ -15,8 +15,10 @@
 
 struct pack_decoder;
 
-/* `name` (borrowed) is the package, for messages. NULL: out of memory, or a member
- * that can't be read (entry->problem). A decoder may be used again for the next
+/* `name` (borrowed) is the package, for messages; so is the path of the entry, until
+ * the next reset. NULL: out of memory, or a member that can't be read
+ * (entry->problem): ERR_FORMAT, or ERR_UNSUPPORTED for what is encrypted, of an
+ * unknown method or a piece. A decoder may be used again for the next
  * member: pack_decoder_reset(). */
 struct pack_decoder *pack_decoder_new(const struct pack_entry *entry, const char *name,
 				      struct err *err);
@@ -33,14 +35,17 @@ enum pack_step {
 /*
  * Take bytes from *in (advancing *in and *in_len), put content at out (at most
  * out_len bytes; *produced says how many). A decoder that yielded `size` bytes still
- * has to reach DONE: a stream that goes on is an error. ERR_FORMAT: "app.zip: bin/x:
+ * has to reach DONE: a stream that goes on is an error, and content of no bytes at all
+ * is DONE, too, as soon as the local header was seen. What came before FAILED is not
+ * to be trusted: the CRC is known only at the end. ERR_FORMAT: "app.zip: bin/x:
  * CRC error", "...: damaged data"...
  */
 enum pack_step pack_decoder_run(struct pack_decoder *d, const uint8_t **in, size_t *in_len,
 				uint8_t *out, size_t out_len, size_t *produced, struct err *err);
 
 /* Most bytes that stand in front of a member's data: local header with the longest
- * name and extra field. What is usual is entry path + 30 + some 30. */
+ * name and extra field. What is usual is entry path + 30 + some 30. A decoder never
+ * asks for more than entry->span bytes. */
 #define PACK_LOCAL_HEADER_MAX (30u + 65535u + 65535u)
 
 #endif

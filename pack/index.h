@@ -41,11 +41,11 @@ enum pack_problem {
 	PACK_NAME_EMPTY,
 	PACK_NAME_ABSOLUTE,      /* leading '/', '\' or a drive letter */
 	PACK_NAME_DOTDOT,        /* a part "..", also behind '\' */
-	PACK_NAME_BYTES,         /* NUL, or a broken or forbidden escape */
+	PACK_NAME_BYTES,         /* NUL; in OPC packages '\\', or a broken or forbidden escape */
 	PACK_NAME_LONG,          /* a part over 255 bytes, a path over 4095 */
 	PACK_NAME_TWICE,         /* the same path again: the first one counts */
 	PACK_NAME_CONFLICT,      /* a file where another member needs a directory */
-	PACK_NAME_SPECIAL,       /* a device, socket or fifo by its mode */
+	PACK_NAME_SPECIAL,       /* a device or socket by its mode */
 	PACK_DATA_ENCRYPTED,
 	PACK_DATA_METHOD,        /* neither stored nor deflated */
 	PACK_DATA_OUTSIDE,       /* not within the archive, in front of the directory */
@@ -60,6 +60,8 @@ const char *pack_problem_text(enum pack_problem p);
 struct pack_entry {
 	const char *path;        /* decoded, no leading or final '/'; valid UTF-8 */
 	uint64_t header_offset;  /* of the local header, in the reader */
+	uint64_t span;           /* bytes from there that can be its own: header, data,
+	                          * descriptor; up to the next member or the directory */
 	uint64_t packed_size, size;  /* bytes */
 	int64_t mtime;           /* seconds since 1970; 0 where it makes no sense */
 	uint32_t crc;            /* CRC-32 of the content */
@@ -69,31 +71,39 @@ struct pack_entry {
 	uint16_t mode;           /* permissions, 0777 at most; 0644, 0755 where it says none */
 	uint8_t type;            /* enum pack_type */
 	uint8_t problem;         /* enum pack_problem, of the second group */
-	bool own;                /* one of OPC's own items (pack/opc_name.h) */
+	bool own;                /* one of OPC's own items (pack/opc_name.h), or a
+	                          * directory with nothing else below it */
 	bool implied;            /* a directory that has no member of its own */
 	bool descriptor;         /* sizes and CRC stand behind the data, too (bit 3) */
 };
+
+/* So many of the bad members are kept with their names. */
+#define PACK_BAD_KEPT 1000u
 
 struct pack_bad {
 	char *name;              /* raw, made printable for messages */
 	enum pack_problem problem;
 };
 
+/* Below so many bytes unpacked no ratio is suspicious. */
+#define PACK_RATIO_FREE (64ull << 20)
+
 struct pack_limits {
 	uint64_t max_members;    /* 0: 4,000,000 */
 	uint64_t max_directory;  /* bytes of the central directory; 0: 1 GiB */
-	uint64_t max_unpacked;   /* bytes of all members; 0: no limit */
-	uint64_t max_ratio;      /* unpacked to packed, of all together; 0: no limit */
+	uint64_t max_unpacked;   /* bytes of all members that can be read; 0: no limit */
+	uint64_t max_ratio;      /* unpacked to packed, of these together, where they are
+	                          * more than PACK_RATIO_FREE; 0: no limit */
 };
 
 struct pack_index {
 	struct pack_entry *entries;
 	uint32_t count;
-	struct pack_bad *bad;    /* members without an entry; at most 1000 are kept */
-	uint32_t bad_count;      /* how many there were */
+	struct pack_bad *bad;    /* members without an entry, the first PACK_BAD_KEPT */
+	uint32_t bad_count;      /* how many there were, perhaps more than are kept */
 	uint32_t member_count;   /* in the central directory */
 	uint32_t file_count;     /* files and links that are not OPC's own */
-	uint64_t unpacked;       /* bytes of those */
+	uint64_t unpacked;       /* bytes of those that can be read */
 	uint64_t data_start;     /* where the archive begins (bytes in front of it) */
 	uint64_t directory_offset, directory_size;
 	bool opc;                /* has [Content_Types].xml at its root (any case) */
@@ -130,9 +140,18 @@ ssize_t pack_index_child(const struct pack_index *index, uint32_t dir, const cha
 /* The last part of the path. */
 const char *pack_entry_name(const struct pack_entry *e);
 
-/* True if a symlink at `path` with this target stays within the tree: relative, and
- * never above its root on the way. */
+/* A name for messages and logs: on one line, at most some 200 bytes, without control
+ * characters. A fresh string; NULL when out of memory. */
+char *pack_printable(const char *name, size_t len);
+
+/* True if a symlink at `path` with this target stays within the tree, as far as the
+ * text says: relative, and never above the root on the way. A ".." behind a name leads
+ * elsewhere if that name is a link itself: see pack_link_inside(). */
 bool pack_link_stays(const char *path, const char *target);
+
+/* True if it stays there whatever the other links are: as above, and what a ".." leads
+ * out of again is a directory of the package. */
+bool pack_link_inside(const struct pack_index *index, const char *path, const char *target);
 
 /* Longest target of a symlink, bytes. */
 #define PACK_LINK_MAX 4095

@@ -35,12 +35,16 @@ struct pack_file {
 };
 int pack_file_init(struct pack_file *f, const char *name, int fd, struct err *err);
 
+/* Metadata of a page blob: how many of its bytes count, decimal. */
+#define PACK_META_LENGTH "contentlength"
+
 /*
  * A blob of either type, in the version that it had when it was opened (every read
  * carries If-Match; a replaced blob is ERR_CONDITION). The size is the package's:
- * of a page blob what its metadata `contentlength` says, or without that where the
- * zeros at its end begin, found by scanning backwards (the zeros of an archive
- * comment are not lost: what stands behind the end record is cut there).
+ * of a page blob what its metadata PACK_META_LENGTH says, or where that is missing or
+ * can't be true where the zeros at its end begin, found by scanning backwards (zeros
+ * that belong to the end record, by the length of its comment, are kept). ERR_FORMAT
+ * for a page blob that ends in more than 64 MiB of zeros.
  * Large reads go out as ranges of 4 MiB in parallel.
  */
 struct pack_blob {

@@ -27,6 +27,9 @@ What is done (do=, default pass):
     late            drop the request's reply at once (then=reset, close or stall) and
                     forward the request itself only land= milliseconds later
     blackhole       never forward, never answer
+    flip-request    flip a bit of the request's body, at= bytes from its start (default:
+                    in its middle), and forward it
+    flip-reply      the same with the reply's body
 With any of them:
     delay=MS        wait so long before anything else
     rate=BYTES      per second, for the body of the reply
@@ -34,12 +37,17 @@ With any of them:
 Control, on the same port: POST /-/rules (rules, one a line, added), GET /-/rules
 (as JSON, with hits), DELETE /-/rules, GET /-/pending (late writes not yet landed).
 
+A page write whose Content-MD5 its body does not fit (any more) is refused with 400
+Md5Mismatch and not forwarded: so does the real service, and Azurite does not look.
+
 The log holds one JSON object a request: t, n, method, path, query, range, lease,
 body (bytes received), status (what the service said, null if never asked or not
 yet known), sent (bytes of the reply's body), fault.
 """
 import argparse
 import asyncio
+import base64
+import hashlib
 import json
 import re
 import shlex
@@ -49,9 +57,10 @@ import time
 
 MAX_HEAD = 128 << 10
 PIECE = 16 << 10
-ACTIONS = {"pass", "status", "cut", "reset-before", "reset-after", "swallow", "late", "blackhole"}
+ACTIONS = {"pass", "status", "cut", "reset-before", "reset-after", "swallow", "late", "blackhole",
+           "flip-request", "flip-reply"}
 KEYS = {"method", "query", "path", "header", "skip", "times", "do", "code", "retry-after", "error",
-        "date", "after", "then", "land", "delay", "rate"}
+        "date", "after", "then", "land", "delay", "rate", "at"}
 
 
 class Gone(Exception):
@@ -292,13 +301,35 @@ class Proxy:
         if rule.do == "late":
             self.later(rule, request, entry)
             await self.end(rule.words.get("then", "reset"), reader, writer)
+        if rule.do == "flip-request":
+            request.body = self.flipped(rule, request.body)
+        if self.damaged(request):
+            refusal = Rule("do=status code=400 error=Md5Mismatch")
+            entry["status"] = 400
+            await self.send(refusal, self.refusal(refusal, request), entry, writer)
+            return
         reply = await self.forward(request)
         entry["status"] = int(reply.first.split()[1])
+        if rule.do == "flip-reply":
+            reply.body = self.flipped(rule, reply.body)
         if rule.do == "reset-after":
             raise Reset
         if rule.do == "swallow":
             await self.end(rule.words.get("then", "close"), reader, writer)
         await self.send(rule, reply, entry, writer)
+
+    @staticmethod
+    def flipped(rule, body):
+        if not body:
+            return body
+        at = min(rule.number("at", len(body) // 2), len(body) - 1)
+        return body[:at] + bytes([body[at] ^ 1]) + body[at + 1:]
+
+    @staticmethod
+    def damaged(request):
+        md5 = request.get("content-md5")
+        return (request.method == "PUT" and "comp=page" in request.query.split("&") and md5
+                and base64.b64encode(hashlib.md5(request.body).digest()).decode() != md5)
 
     def later(self, rule, request, entry):
         task = asyncio.create_task(

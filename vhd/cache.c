@@ -94,7 +94,7 @@ static struct chunk *take(struct cache *c)
 	return ch;
 }
 
-struct cache *cache_new(uint64_t bytes, struct err *err)
+static struct cache *make_cache(uint64_t bytes, int populate, struct err *err)
 {
 	struct cache *c = calloc(1, sizeof(*c));
 	size_t i, nbuckets = 1;
@@ -113,9 +113,8 @@ struct cache *cache_new(uint64_t bytes, struct err *err)
 	if (!c->buckets || !c->chunks)
 		goto no_memory;
 	c->arena_bytes = c->nchunks << CHUNK_SHIFT;
-	/* Touched now: the write path must not wait for memory later. */
 	c->arena = mmap(NULL, c->arena_bytes, PROT_READ | PROT_WRITE,
-			MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+			MAP_PRIVATE | MAP_ANONYMOUS | populate, -1, 0);
 	if (c->arena == MAP_FAILED) {
 		c->arena = NULL;
 		goto no_memory;
@@ -133,6 +132,17 @@ no_memory:
 	err_set(err, ERR_NO_MEMORY, "no memory for a cache of %llu MiB; choose a smaller one with -o cache=",
 		(unsigned long long)(bytes >> 20));
 	return NULL;
+}
+
+/* Touched now: the write path must not wait for memory later. */
+struct cache *cache_new(uint64_t bytes, struct err *err)
+{
+	return make_cache(bytes, MAP_POPULATE, err);
+}
+
+struct cache *cache_new_untouched(uint64_t bytes, struct err *err)
+{
+	return make_cache(bytes, 0, err);
 }
 
 void cache_free(struct cache *c)
@@ -227,7 +237,7 @@ int cache_grow(struct cache *c)
 
 	if (!e)
 		return -1;
-	e->chunk.data = malloc(CHUNK_BYTES);
+	e->chunk.data = aligned_alloc(4096, CHUNK_BYTES); /* for O_DIRECT */
 	if (!e->chunk.data) {
 		free(e);
 		return -1;

@@ -61,6 +61,9 @@ struct cache;
 /* `bytes` is rounded down to whole chunks (at least 4). The arena is allocated
  * and touched here. NULL and *err when memory is short. */
 struct cache *cache_new(uint64_t bytes, struct err *err);
+/* The same, but memory is taken as it is used: for who is not in the kernel's way of
+ * writing pages back. */
+struct cache *cache_new_untouched(uint64_t bytes, struct err *err);
 void cache_free(struct cache *c);
 
 /* The chunk at this place, or NULL. No pin is taken. */

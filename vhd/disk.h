@@ -14,11 +14,16 @@
  * Memory is a fixed arena of `cache_bytes`, allocated and touched at open: when
  * all chunks are dirty or in flight, writes wait in a queue (their data stays
  * with the caller until done) and reads of what is not cached wait too.
+ *
+ * With an overlay what is written stays in memory, dirty for good, until close:
+ * each chunk that is first written to adds one beside the arena, so that the cache
+ * for reads keeps its size, up to `overlay_bytes` in all.
  */
 #ifndef HPCPACK_VHD_DISK_H
 #define HPCPACK_VHD_DISK_H
 
 #include "vhd/lease.h"
+#include "vhd/pcache.h"
 #include "vhd/store.h"
 
 struct disk;
@@ -27,16 +32,24 @@ struct disk_options {
 	uint64_t size;             /* payload bytes, multiple of 512 */
 	uint64_t cache_bytes;      /* 0: 256 MiB; at least 1 MiB */
 	bool read_only;            /* writes are ERR_READ_ONLY */
-	bool overlay;              /* writes go to a private overlay in memory and are
-	                            * dropped at close (snapshots); flush is a no-op */
-	uint64_t overlay_bytes;    /* at most so much; 0: 1 GiB; beyond: ERR_NO_SPACE */
+	bool overlay;              /* writes stay in memory, private to this disk, and are
+	                            * dropped at close (snapshots): none reaches the
+	                            * store, flushes complete at once, no lease is needed */
+	uint64_t overlay_bytes;    /* at most so much, in whole chunks of 64 KiB; 0: 1 GiB;
+	                            * beyond: ERR_NO_SPACE */
 	bool sync_writes;
 	unsigned fetch_bytes;      /* random read; 0: 64 KiB */
 	unsigned window_bytes;     /* of a stream at most in flight; 0: 64 MiB, bounded
 	                            * by half the cache */
 	unsigned max_requests;     /* reads in flight; 0: 16. Writes likewise */
+	struct pcache *pcache;     /* what this blob was like at open, on the node's own
+	                            * disk; borrowed until disk_close(). NULL: none */
 	unsigned io_deadline_ms;   /* how long a flush or waiting write waits; 0: 120000 */
 };
+
+/* For pcache_options.queue_bytes: so much of a cache of this size (0: the default)
+ * may wait to be kept. */
+uint64_t disk_pcache_queue_bytes(uint64_t cache_bytes);
 
 /* `store` is copied (its impl borrowed); `lease` NULL for what is not written to
  * storage. The disk hooks itself up to lease changes through
@@ -69,7 +82,7 @@ void disk_write(struct disk *d, uint64_t offset, const void *data, uint32_t len,
 void disk_flush(struct disk *d, disk_done_fn *done, void *arg);
 
 /* Zero a range without sending bytes (Clear Page); edges are written. Same
- * durability as a write. */
+ * durability as a write. With an overlay ERR_UNSUPPORTED. */
 void disk_discard(struct disk *d, uint64_t offset, uint64_t len, disk_done_fn *done, void *arg);
 
 struct disk_stats {

@@ -60,7 +60,7 @@ static void blob_write(void *store, uint64_t offset, const struct iovec *iov, in
 	struct call *c = call_new(done, arg);
 
 	if (c)
-		blob_put_pages_start(b->data, &b->ref, offset, iov, count, lease_id, call_done, c);
+		blob_put_pages_start(b->data, &b->ref, offset, iov, count, NULL, lease_id, call_done, c);
 }
 
 static void blob_clear(void *store, uint64_t offset, uint64_t len, const char *lease_id,

@@ -46,10 +46,10 @@ unset HPCPACK_AGENT
 	    print(s.recv(4096).decode(), flush=True)
 EOF
 spawned+=("$!")
-wait_for 5 [ -S "$T/notify" ]
+wait_for 30 [ -S "$T/notify" ]
 NOTIFY_SOCKET=$T/notify start_agent a
-if ldd "$abs_top_builddir/hpcagentd" | grep -q libsystemd; then
-	wait_for 5 grep -q READY=1 "$T/notified"
+if grep -q libsystemd <<<"$(ldd "$abs_top_builddir/hpcagentd")"; then
+	wait_for 30 grep -q READY=1 "$T/notified"
 	like "$(cat "$T/notified")" 'READY=1' "it tells systemd when it is ready"
 else
 	ok "(built without systemd: no readiness to tell)"
@@ -65,7 +65,7 @@ succeeds "mounts" on a hpcpack mount d.vhd "$T/one"
 succeeds "mounts a snapshot" on a hpcpack mount e.vhd "$T/two" --snapshot
 since=$(entry a "$T/one" .since)
 kill -KILL "${agent_pid[a]}"
-wait_for 5 gone "${agent_pid[a]}"
+wait_for 30 gone "${agent_pid[a]}"
 drop_caches
 holds "the agent is killed: files can be read" tree_is_right "$T/one"
 noise agent 1000000 >"$T/one/while-away" && sync "$T/one/while-away"
@@ -74,6 +74,12 @@ start_agent a
 is "$(entries a)" 2 "a new agent lists both drives"
 is "$(entry a "$T/one" '"\(.state) \(.mode) \(.since)"')" "ready rw $since" "as they are"
 is "$(entry a "$T/two" '"\(.state) \(.mode)"')" "ready ro" "both of them"
+
+# --- signals that are meant for the agent ---
+for pid in $(workers a); do kill -USR1 "$pid" && kill -HUP "$pid"; done
+drop_caches
+holds "SIGUSR1 and SIGHUP do nothing to a worker: files can be read" tree_is_right "$T/one"
+is "$(entry a "$T/one" .state) $(entry a "$T/two" .state)" "ready ready" "and both drives are ready"
 
 # --- a worker dies ---
 kill -KILL "$(entry a "$T/two" .pid)"
@@ -91,7 +97,7 @@ az delete hpcpackages/e.vhd
 put_image image_ext4_gpt2 e.vhd
 succeeds "mounts" on a hpcpack mount e.vhd "$T/two"
 kill -KILL "${agent_pid[a]}" "$(entry a "$T/two" .pid)"
-wait_for 5 gone "${agent_pid[a]}"
+wait_for 30 gone "${agent_pid[a]}"
 start_agent a
 wait_for 20 state_is a "$T/two" failed
 is "$(entry a "$T/two" .state)" failed "a worker that died while no agent ran is listed as failed"

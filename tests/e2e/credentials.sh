@@ -63,7 +63,7 @@ works "options beat the environment" CCP_AZURE_CONNECTIONSTRING="$elsewhere" -- 
 unshare --net sleep infinity </dev/null >/dev/null 2>&1 &
 net=$!
 spawned+=("$net")
-wait_for 5 differs /proc/$net/ns/net /proc/$$/ns/net
+wait_for 30 differs /proc/$net/ns/net /proc/$$/ns/net
 in_net() { nsenter -t "$net" -n "$@"; }
 in_net ip link set lo up
 mkdir "$T/azurite2"

@@ -112,6 +112,26 @@ is "$(proxy_count '.fault == "late" and .status == 201')" 1 "the log has the lat
 is "$(proxy_count '.method == "PUT" and .range == "bytes=0-511" and .body == 512')" 6 \
 	"and every write with its range and size"
 
+no_faults
+fault method=GET do=flip-reply at=5000 times=1
+get_status
+is "$(cmp -l "$T/direct" "$T/got" | awk '{ print NR, $1 }')" "1 5001" "one byte of a reply is changed"
+fault method=PUT do=flip-request times=1
+put g >/dev/null
+curl -s -r 0-511 "${url/$PROXY_PORT/$AZ_PORT}" >"$T/written"
+is "$(cmp -l "$T/page" "$T/written" | awk '{ print NR, $1 }')" "1 257" "one byte of a request is changed"
+put_sum() { # MD5
+	curl -s --max-time 5 -o "$T/reply" -D "$T/head" -w '%{http_code}' -X PUT --data-binary "@$T/page" \
+		-H 'x-ms-page-write: update' -H 'x-ms-range: bytes=0-511' -H 'x-ms-version: 2021-12-02' \
+		-H 'Content-Type:' -H "Content-MD5: $1" "$url&comp=page"
+}
+md5=$(openssl dgst -md5 -binary "$T/page" | base64)
+is "$(put_sum "$md5")" 201 "a page write that fits its MD5"
+fault method=PUT do=flip-request times=1
+is "$(put_sum "$md5")" 400 "and one that does not"
+like "$(cat "$T/head")" '^x-ms-error-code: Md5Mismatch' "is refused as the real service does"
+is "$(first_byte)" g "and not carried out"
+
 stop_azurite
 no_faults
 get_status

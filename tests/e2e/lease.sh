@@ -133,6 +133,6 @@ run on a hpcpack unmount "$T/a"
 succeeds "what was refused did no harm: it mounts" on b hpcpack mount d.vhd "$T/b"
 holds "every file is there" tree_is_right "$T/b"
 succeeds "b unmounts" on b hpcpack unmount "$T/b"
-wait_for 5 available
+wait_for 30 available
 is "$(count_loops) $(count_mounts)" "0 0" "no loop device and no mount is left"
 done_testing

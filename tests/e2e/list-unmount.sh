@@ -72,7 +72,7 @@ succeeds "mounted again" on a hpcpack mount d.vhd "$T/one"
 sleeper=$!
 spawned+=("$sleeper")
 in_there() { [ "$(readlink "/proc/$sleeper/cwd")" = "$T/one" ]; }
-wait_for 5 in_there
+wait_for 30 in_there
 fails_with 1 "sleep.*$sleeper|$sleeper.*sleep" "busy: the message names the process that keeps it so" \
 	on a hpcpack unmount "$T/one"
 holds "it is still mounted" mountpoint -q "$T/one"

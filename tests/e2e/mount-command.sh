@@ -87,7 +87,7 @@ agent=$(sed -n 's/.*(pid \([0-9]*\)).*/\1/p' <<<"$err")
 spawned+=("$agent")
 is "$(tr '\0' '\n' <"/proc/$agent/environ" | grep -cF "$AZ_KEY")" 0 "it does not inherit the key"
 kill -KILL "$agent"
-wait_for 5 gone "$agent"
+wait_for 30 gone "$agent"
 succeeds "a list finds what a dead agent has left" hpcpack mount --list --json
 is "$(jq -r '.mounts[].mountpoint' <<<"$out")" "$T/mnt" "the mount"
 succeeds "unmounts" hpcpack unmount "$T/mnt"

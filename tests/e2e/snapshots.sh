@@ -35,6 +35,45 @@ succeeds "it unmounts" on b hpcpack unmount d.vhd
 is "$(entry a "$T/a" .state)" ready "a was not disturbed"
 succeeds "a unmounts" on a hpcpack unmount "$T/a"
 
+# --- what killed mounts leave behind ---
+killed() { # NODE: mount a snapshot there, kill its worker; its time in $left
+	succeeds "$1 mounts a snapshot" on "$1" hpcpack mount d.vhd "$T/$1" --snapshot
+	left=$(entry "$1" "$T/$1" .snapshot)
+	kill -KILL "$(entry "$1" "$T/$1" .pid)"
+	wait_for 30 state_is "$1" "$T/$1" failed
+	succeeds "its worker is killed, the entry cleared" on "$1" hpcpack unmount "$T/$1"
+}
+there() { grep -qxF -- "$1" <<<"$(az snapshots $blob)"; }
+not_there() { ! there "$1"; }
+own=$(az snapshot $blob)
+killed b
+of_b=$left
+killed a
+of_a=$left
+is "$(snapshots)" 3 "each left its snapshot"
+az meta $blob "hpcpackmount=$(az props $blob "$of_b" | jq -r .metadata.hpcpackmount)"
+succeeds "b mounts a snapshot" on b hpcpack mount d.vhd "$T/b" --snapshot
+kept=$(entry b "$T/b" .snapshot)
+succeeds "and unmounts" on b hpcpack unmount "$T/b"
+holds "what bears the tag of the blob itself is left alone" there "$of_b"
+az meta $blob
+succeeds "b mounts a snapshot" on b hpcpack mount d.vhd "$T/b" --snapshot
+wait_for 30 not_there "$of_b"
+holds "the one that a killed mount of its host left is deleted" not_there "$of_b"
+isnt "$(entry b "$T/b" .snapshot)" "$kept" "(b has a new one)"
+kept=$(entry b "$T/b" .snapshot)
+holds "but none of another host, and none that somebody took by hand" \
+	sh -c 'grep -cxF -e "$2" -e "$3" "$1" | grep -qx 2' sh <(az snapshots $blob) "$own" "$of_a"
+succeeds "a mounts a snapshot" on a hpcpack mount d.vhd "$T/a" --snapshot
+wait_for 30 not_there "$of_a"
+holds "a deletes its own" not_there "$of_a"
+holds "but not the one that b reads" there "$kept"
+holds "which it still can" tree_is_right "$T/b"
+succeeds "a unmounts" on a hpcpack unmount "$T/a"
+succeeds "b unmounts" on b hpcpack unmount "$T/b"
+holds "what was taken by hand is left" there "$own"
+for time in $(az snapshots $blob); do az delete $blob "$time"; done
+
 # --- shared ones ---
 first=$(az snapshot $blob)
 succeeds "a mounts and writes" on a hpcpack mount d.vhd "$T/a"

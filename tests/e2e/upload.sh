@@ -32,7 +32,7 @@ nonzero() { # FILE
 sent_pages() { jq -s 'map(select(.query | test("comp=page(&|$)")) | .body) | add // 0' "$PROXY_LOG"; }
 forget_log() { : >"$PROXY_LOG"; }
 same_as() { cmp "$1" "$2"; }
-no_temp() { ! az names hpcpackages | grep -q 'hpcpack-upload'; }
+no_temp() { ! grep -q 'hpcpack-upload' <<<"$(az names hpcpackages)"; }
 sha_of() { sha256sum "$1" | cut -d ' ' -f 1; }
 
 # A VHD of 128 MiB: an extent with zeros in it, scattered pages, a hole, a tail.
@@ -207,10 +207,29 @@ fault method=PUT 'query=comp=page' skip=8 times=2 do=status code=503 retry-after
 succeeds "through lost replies and 503" hpcpack upload "$T/disk.vhd"
 no_faults
 is "$(az sha256 hpcpackages/disk.vhd)" "$new" "the new one is there"
-fault method=PUT 'query=comp=block(&|$)' times=2 do=reset-after
+fault method=PUT 'query=comp=block&' times=2 do=reset-after
 succeeds "the same for blocks" hpcpack upload "$T/some.bin" --block-size 100K
+is "$(faults_struck)" 2 "(replies were lost)"
 no_faults
 az get-block hpcpackages/some.bin "$T/back" && holds "byte for byte" same_as "$T/some.bin" "$T/back"
+fault method=PUT 'query=comp=page' skip=1 times=2 do=flip-request
+fault method=PUT 'query=comp=page' skip=2 times=1 do=flip-request at=0
+succeeds "pages damaged on the way are sent again" hpcpack upload "$T/disk.vhd"
+is "$(faults_struck)" 3 "(they were damaged)"
+no_faults
+is "$(az sha256 hpcpackages/disk.vhd)" "$new" "what arrived is right"
+fault method=PUT 'query=comp=block&' skip=1 times=3 do=flip-request
+succeeds "so are blocks" hpcpack upload "$T/some.bin" --block-size 100K
+is "$(faults_struck)" 3 "(they were damaged)"
+no_faults
+az get-block hpcpackages/some.bin "$T/back" && holds "byte for byte" same_as "$T/some.bin" "$T/back"
+is "$(az props hpcpackages/some.bin | jq -r .md5)" "$(openssl dgst -md5 -binary "$T/some.bin" | base64)" \
+	"the MD5 of the whole is kept with the blob"
+fault method=PUT 'query=comp=page' do=flip-request
+fails_with 1 "damaged on the way.*Md5Mismatch" "a network that damages everything" hpcpack upload "$T/disk.vhd"
+no_faults
+is "$(az sha256 hpcpackages/disk.vhd)" "$new" "leaves the old blob as it was"
+az delete hpcpackages/disk.vhd.hpcpack-upload 2>/dev/null
 
 # --- on a terminal ---
 truncate -s 64M "$T/bar.bin"

@@ -13,6 +13,12 @@ put_image image_xfs_mbr x.vhd
 user_setup
 m=$T/user/mnt
 list() { as_user sh -c 'cd "$1" && find . -name lost+found -prune -o -type f -print0 | sort -z | xargs -0 sha256sum' sh "$1"; }
+# All that serves a drive, without the agent.
+drive_programs() {
+	local pid
+
+	for pid in $(programs_running); do grep -qx hpcagentd "/proc/$pid/comm" || echo "$pid"; done
+}
 cannot_write() { ! as_user touch "$m/new" 2>/dev/null; }
 user_entry() { as_user hpcpack mount --list --json | jq -r ".mounts[] | select(.mountpoint == \"$m\") | $1"; }
 
@@ -24,6 +30,8 @@ while read -r blob filesystem part; do
 	owners=$(for pid in $(programs_running); do stat -c %U "/proc/$pid"; done | sort -u)
 	is "$owners" nobody "$filesystem: every process is the user's"
 	is "$(count_loops)" 0 "$filesystem: no loop device"
+	for pid in $(drive_programs); do kill -USR1 "$pid" && kill -HUP "$pid"; done
+	compare_tree "$m" "$filesystem: SIGUSR1 and SIGHUP do nothing to worker and driver" as_user
 	succeeds "$filesystem: writes" as_user sh -c 'cp "$1/big.bin" "$1/copy" && rm "$1/hello.txt" && sync "$1/copy"' sh "$m"
 	list "$m" >"$T/wanted"
 	succeeds "$filesystem: unmounts" as_user hpcpack unmount "$m"

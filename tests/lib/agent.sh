@@ -123,7 +123,7 @@ user_setup() {
 	unshare --mount --propagation private sleep infinity </dev/null >/dev/null 2>&1 &
 	user_holder=$!
 	spawned+=("$user_holder")
-	wait_for 5 differs /proc/$user_holder/ns/mnt /proc/$$/ns/mnt || bail "no mount namespace"
+	wait_for 30 differs /proc/$user_holder/ns/mnt /proc/$$/ns/mnt || bail "no mount namespace"
 	nsenter -t "$user_holder" -m sh -e -c '
 		mount --bind "$2" "$1/build"
 		mount -t tmpfs -o mode=0755 tmpfs "$1/dev"

@@ -1,6 +1,7 @@
 """The Azure SDK for Python at work for the tests: what Debian packages as
 python3-azure-storage. The account is $AZURE_STORAGE_CONNECTION_STRING. A blob is
 CONTAINER/NAME. Run without arguments for the commands."""
+import base64
 import datetime
 import hashlib
 import json
@@ -116,7 +117,8 @@ def props(ref, snapshot=None):
     p = blob(ref, snapshot).get_blob_properties()
     print(json.dumps({"size": p.size, "etag": p.etag, "type": str(p.blob_type.value),
                       "lease_state": p.lease.state, "lease_status": p.lease.status,
-                      "metadata": p.metadata}))
+                      "metadata": p.metadata,
+                      "md5": base64.b64encode(p.content_settings.content_md5 or b"").decode()}))
 
 
 def meta(ref, *pairs):

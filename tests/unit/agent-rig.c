@@ -279,6 +279,7 @@ int rig_setup(void **state)
 {
 	if (sandbox_setup(state) < 0)
 		return -1;
+	sandbox_need("mkntfs");
 	setenv("HPCPACK_LIBEXEC", sandbox_path("programs"), 1);
 	sandbox_ext4("d.img", 16);
 	sandbox_run("mkdir programs images && ln -s %s programs/hpcpack-drive && "
@@ -291,8 +292,8 @@ int rig_setup(void **state)
 		    "size=16MiB\\n' | sfdisk -q images/gpt.vhd && "
 		    "dd if=d.img of=images/gpt.vhd bs=1M seek=9 conv=notrunc status=none");
 	sandbox_run("truncate -s 320M images/xfs.vhd && mkfs.xfs -q images/xfs.vhd");
-	sandbox_run("! command -v mkntfs || { truncate -s 16M images/ntfs.vhd && "
-		    "mkntfs -q -F -f images/ntfs.vhd; }");
+	sandbox_run("PATH=$PATH:/usr/sbin:/sbin; truncate -s 16M images/ntfs.vhd && "
+		    "mkntfs -q -F -f images/ntfs.vhd");
 	sandbox_run("printf '[mount]\\nroot = %s\\n' >hpcpack.conf && chmod 644 hpcpack.conf",
 		    sandbox_path("root"));
 	return 0;

@@ -296,6 +296,15 @@ void rig_peek(struct rig *r, uint64_t offset, uint64_t len, void *into)
 		die("the test looks outside the blob");
 }
 
+bool rig_quiet(void *rig)
+{
+	struct rig *r = rig;
+	struct model_seen s;
+
+	model_seen(r->m, &s);
+	return s.in_flight == 0 && s.answering == 0;
+}
+
 unsigned rig_calls(struct rig *r, enum model_call call)
 {
 	struct model_seen s;

@@ -70,6 +70,9 @@ int rig_discard(struct rig *r, uint64_t offset, uint64_t len, struct err *err);
 /* What storage holds. */
 void rig_peek(struct rig *r, uint64_t offset, uint64_t len, void *into);
 
+/* For rig_until(): nothing is on its way to storage, and every reply was taken. */
+bool rig_quiet(void *rig);
+
 unsigned rig_calls(struct rig *r, enum model_call call);
 
 /* Poll until true; false after RIG_WATCHDOG_MS. */

@@ -33,7 +33,7 @@
 #include "fs/job.h"
 
 static struct {
-	struct drive_job job;
+	struct worker_job job;
 	char fs[4200], base[4200];
 	int image, listener, signals;
 	off_t size, window_offset, window_size;
@@ -228,7 +228,7 @@ static int receive_job(void)
 	struct stat st;
 	struct err err;
 
-	if (drive_job_from_json(job, &g.job, &err) < 0) {
+	if (worker_job_from_json(job, &g.job, &err) < 0) {
 		fprintf(stderr, "fake-drive: %s\n", err.msg);
 		return -1;
 	}
@@ -240,7 +240,7 @@ static int receive_job(void)
 	else if (mkdir(g.fs, 0700) < 0)
 		return -1;
 	snprintf(path, sizeof(path), "%s/images/%s", g.base, g.job.blob);
-	g.image = g.job.wish == SNAPSHOT_NONE ? open(path, O_RDWR | O_CLOEXEC) : open_overlay(path);
+	g.image = g.job.drive.wish == SNAPSHOT_NONE ? open(path, O_RDWR | O_CLOEXEC) : open_overlay(path);
 	json_decref(job);
 	if (g.image < 0 || fstat(g.image, &st) < 0)
 		return -1;
@@ -253,7 +253,7 @@ static int serve(void)
 	char fsname[] = "-ofsname=fake", program[] = "fake-drive";
 	char *argv[] = { program, fsname, NULL };
 	struct fuse_args args = FUSE_ARGS_INIT(2, argv);
-	bool snapshot = g.job.wish != SNAPSHOT_NONE;
+	bool snapshot = g.job.drive.wish != SNAPSHOT_NONE;
 	pthread_t thread;
 
 	g.fuse = fuse_new(&args, &ops, sizeof(ops), NULL);
@@ -261,9 +261,9 @@ static int serve(void)
 		return 1;
 	pthread_create(&thread, NULL, control, NULL);
 	say(json_pack("{s:s, s:I, s:b, s:o, s:b, s:s}", "event", "ready", "size", (json_int_t)g.size,
-		      "read_only", snapshot || g.job.read_only, "snapshot",
+		      "read_only", snapshot || g.job.drive.read_only, "snapshot",
 		      snapshot ? json_string("2026-11-21T03:26:09.0000000Z") : json_null(),
-		      "snapshot_own", g.job.wish == SNAPSHOT_NEW, "etag", "\"0x1\""));
+		      "snapshot_own", g.job.drive.wish == SNAPSHOT_NEW, "etag", "\"0x1\""));
 	fuse_loop(g.fuse);
 	/* Unmounted: by control(), which ends the program, or from outside. */
 	poll(NULL, 0, 500);

@@ -473,6 +473,7 @@ static void answer(struct model *m, struct call *c)
 	if (!c->failed && c->kind == CALL_WRITE)
 		m->seen.bytes_written += c->len;
 	unlink_call(m, c);
+	m->seen.answering++;
 	pthread_mutex_unlock(&m->lock);
 	if (c->kind == CALL_RANGES)
 		c->ranges_done(c->arg, r.err, c->ranges, c->failed ? 0 : c->range_count);
@@ -482,6 +483,7 @@ static void answer(struct model *m, struct call *c)
 	free(c->iov);
 	free(c);
 	pthread_mutex_lock(&m->lock);
+	m->seen.answering--;
 	pthread_cond_broadcast(&m->wake);
 }
 

@@ -48,6 +48,7 @@ struct model_chances {
 struct model_seen {
 	unsigned calls[CALL_COUNT];
 	unsigned in_flight;          /* now, asynchronous */
+	unsigned answering;          /* callbacks that have not returned */
 	unsigned most_in_flight;
 	uint64_t bytes_read, bytes_written;
 	unsigned overlaps;           /* a page was written twice at a time */

@@ -134,6 +134,13 @@ void sandbox_run(const char *fmt, ...)
 		fail_msg("%s: failed, see %s/command.log", command, dir);
 }
 
+void sandbox_need(const char *program)
+{
+	if (sandbox_try("PATH=$PATH:/usr/sbin:/sbin command -v %s", program) != 0)
+		fail_msg("%s is not installed, and this test needs it: contrib/install-packages build run test",
+			 program);
+}
+
 void sandbox_note_pid(pid_t pid)
 {
 	assert_true(pid > 1 && noted_count < ARRAY_LEN(noted));

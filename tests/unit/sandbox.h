@@ -32,6 +32,9 @@ void sandbox_run(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* The same, its exit status. */
 int sandbox_try(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
+/* The test fails, and says what to install, when the system lacks this program. */
+void sandbox_need(const char *program);
+
 /* A process that teardown kills if it still runs. */
 void sandbox_note_pid(pid_t pid);
 

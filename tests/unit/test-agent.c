@@ -129,6 +129,38 @@ static void failures_leave_nothing(void **state)
 	sandbox_run("test $(grep -cx empty.vhd stopped) = 1 && test $(grep -cx d.vhd stopped) = 1");
 }
 
+/* Whoever else writes to the socket is held to what hpcpack refuses itself. */
+static void secrets_travel_encrypted(void **state)
+{
+	static const struct {
+		const char *kind, *secret, *endpoint;
+		bool chosen, refused;
+	} cases[] = {
+		{ "shared-key", "key", "http://storage.invalid/acct", false, true },
+		{ "sas", "sas", "http://storage.invalid/acct", false, true },
+		{ "sas", "sas", "http://storage.invalid/acct", true, false },
+		{ "shared-key", "key", "https://storage.invalid/acct", false, false },
+		{ "shared-key", "key", "http://127.0.0.1:1/acct", false, false },
+		{ "anonymous", "key", "http://storage.invalid/acct", false, false },
+	};
+	const char *at = rig_folder("one");
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		json_t *account = json_pack("{s:s, s:s, s:s, s:s, s:b}", "kind", cases[i].kind, "name", "acct",
+					    "endpoint", cases[i].endpoint, cases[i].secret, "c2VjcmV0",
+					    "http_chosen", cases[i].chosen);
+		json_t *request = rig_with(rig_mount_request("d.vhd", at), "account", account);
+
+		if (cases[i].refused) {
+			rig_refused(request, "would travel unencrypted to storage.invalid");
+			continue;
+		}
+		json_decref(rig_mounted(request));
+		json_decref(rig_unmounted("d.vhd"));
+	}
+	rig_nothing_left();
+}
+
 static void what_was_not_stored_is_said(void **state)
 {
 	rig_mount("unsaved-d.vhd", rig_folder("one"));
@@ -537,6 +569,7 @@ int main(void)
 		WITH_AGENT(default_mount_point),
 		WITH_AGENT(raw_is_the_disk),
 		WITH_AGENT(failures_leave_nothing),
+		WITH_AGENT(secrets_travel_encrypted),
 		WITH_AGENT(what_was_not_stored_is_said),
 		WITH_AGENT(busy_and_lazy),
 		WITH_AGENT(worker_dies),

@@ -128,15 +128,6 @@ static bool is_held(void *arg)
 	return lease_told(arg) == LEASE_HELD;
 }
 
-static bool quiet(void *arg)
-{
-	struct rig *r = arg;
-	struct model_seen s;
-
-	model_seen(r->m, &s);
-	return s.in_flight == 0;
-}
-
 /* --- reads ------------------------------------------------------------------------- */
 
 static void test_read_error(void **state)
@@ -205,7 +196,7 @@ static void test_ranges_error(void **state)
 	{
 		struct rig r = { .m = m, .d = d };
 
-		assert_true(rig_until(quiet, &r));
+		assert_true(rig_until(rig_quiet, &r));
 		assert_reads(&r, 5 * MIB, 4096, 0);
 		assert_true(rig_calls(&r, CALL_READ) >= 1);
 	}
@@ -280,7 +271,7 @@ static void test_waiting_writes_deadline(void **state)
 	o.disk.io_deadline_ms = 700;
 	o.disk.cache_bytes = MIB;
 	rig_open(&r, &o);
-	assert_true(rig_until(quiet, &r));
+	assert_true(rig_until(rig_quiet, &r));
 	model_hold(r.m, CALL_WRITE, true);
 	memset(data, 'n', 64 * KIB);
 	for (i = 0; i < N; i++) {
@@ -542,7 +533,7 @@ static void test_lost_while_all_waits(void **state)
 	assert_true(failed >= N - 16);
 	io_destroy(&flush);
 	model_hold(r.m, CALL_WRITE, false);
-	assert_true(rig_until(quiet, &r));
+	assert_true(rig_until(rig_quiet, &r));
 	for (i = 0; i < N; i++)
 		assert_stored(&r, (uint64_t)i * 64 * KIB, 64 * KIB, 'o');
 	assert_reads(&r, 0, 64 * KIB, 'o');

@@ -102,15 +102,6 @@ static void close_ok(struct rig *r)
 		fail_msg("close: %s", err.msg);
 }
 
-static bool quiet(void *arg)
-{
-	struct rig *r = arg;
-	struct model_seen s;
-
-	model_seen(r->m, &s);
-	return s.in_flight == 0;
-}
-
 static bool clean(void *arg)
 {
 	struct rig *r = arg;
@@ -219,7 +210,7 @@ static void test_hit_at_once(void **state)
 
 	open_filled(&r, fill_all);
 	read_ok(&r, 100, 1000, buf);
-	assert_true(rig_until(quiet, &r));
+	assert_true(rig_until(rig_quiet, &r));
 	io_init(&io);
 	io_read(&r, &io, 500, 4000, buf);
 	assert_true(io.in_call);
@@ -237,7 +228,7 @@ static void test_holes_cost_nothing(void **state)
 	struct rig r;
 
 	open_filled(&r, fill_half);
-	assert_true(rig_until(quiet, &r));
+	assert_true(rig_until(rig_quiet, &r));
 	io_init(&io);
 	io_read(&r, &io, SIZE / 2 + 12345, 256 * KIB, buf);
 	assert_true(io.in_call);
@@ -352,7 +343,7 @@ static void test_stream_leaves_the_rest(void **state)
 		read_ok(&r, pos, 96 * KIB, buf);
 		assert_content(buf, pos, 96 * KIB);
 	}
-	assert_true(rig_until(quiet, &r));
+	assert_true(rig_until(rig_quiet, &r));
 	disk_stats(r.d, &before);
 	/* Read ahead at most the window, half of the cache, and nothing twice. */
 	assert_true(before.fetched_bytes <= 18 * MIB + 8 * 64 * KIB);
@@ -649,7 +640,7 @@ static void test_memory_is_bounded(void **state)
 	int i, waiting = 0;
 
 	rig_open(&r, &o);
-	assert_true(rig_until(quiet, &r));
+	assert_true(rig_until(rig_quiet, &r));
 	model_hold(r.m, CALL_WRITE, true);
 	memset(data, 'w', 64 * KIB);
 	for (i = 0; i < N; i++) {
@@ -696,7 +687,7 @@ static void test_hits_while_others_starve(void **state)
 	unsigned i;
 
 	rig_open(&r, &o);
-	assert_true(rig_until(quiet, &r));
+	assert_true(rig_until(rig_quiet, &r));
 	model_hold(r.m, CALL_WRITE, true);
 	memset(sector, 'd', sizeof(sector));
 	for (i = 0; i < 16; i++)

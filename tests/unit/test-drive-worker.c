@@ -89,17 +89,17 @@ static int end_of(struct worker *w)
 
 static json_t *a_job(const struct worker *w, int port)
 {
-	struct drive_job job = {
+	struct worker_job job = {
 		.account = { .kind = ACCOUNT_SHARED_KEY, .name = strdup("acc"), .key = strdup(SECRET) },
 		.container = strdup("con"), .blob = strdup("d.vhd"), .dir = strdup(w->dir),
-		.lease_duration_s = 15, .io_deadline_ms = 60000, .log_level = 3,
+		.drive = { .lease_duration_s = 15 }, .io_deadline_ms = 60000, .log_level = 3,
 	};
 	json_t *obj;
 
 	if (asprintf(&job.account.endpoint, "http://127.0.0.1:%d/acc", port) < 0)
 		abort();
-	obj = drive_job_to_json(&job);
-	drive_job_free(&job);
+	obj = worker_job_to_json(&job);
+	worker_job_free(&job);
 	return obj;
 }
 

@@ -27,6 +27,32 @@ static void encodes(void **state)
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
 		char *text = meta_text_encode(cases[i][0], "here", NULL);
 
+		char *back = meta_text_decode(text);
+
+		assert_string_equal(text, cases[i][1]);
+		assert_string_equal(back, cases[i][0]);
+		free(text);
+		free(back);
+	}
+}
+
+/* What others wrote, who know nothing of escapes. */
+static void decodes_anything(void **state)
+{
+	static const char *const cases[][2] = {
+		{ "100%", "100%" },
+		{ "100%2", "100%2" },
+		{ "50% of it", "50% of it" },
+		{ "%zz%4", "%zz%4" },
+		{ "a%00b", "a%00b" },
+		{ "%c3%BC", "\xc3\xbc" },
+		{ "%%41", "%A" },
+		{ "%2541", "%41" },
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		char *text = meta_text_decode(cases[i][0]);
+
 		assert_string_equal(text, cases[i][1]);
 		free(text);
 	}
@@ -45,7 +71,11 @@ static void has_an_end(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(encodes), cmocka_unit_test(has_an_end) };
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(encodes),
+		cmocka_unit_test(decodes_anything),
+		cmocka_unit_test(has_an_end),
+	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
 	return cmocka_run_group_tests(tests, NULL, NULL);

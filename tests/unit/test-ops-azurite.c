@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "blob/op.h"
+#include "blob/md5.h"
 #include "blob/ops.h"
 #include "blob/sign.h"
 #include "blob/url.h"
@@ -60,6 +61,20 @@ static void remember(void *arg, const struct blob_reply *reply)
 	waited_signal(w);
 }
 
+struct sum {
+	struct waited w;
+	char md5[MD5_TEXT_MAX];
+};
+
+static void remember_md5(void *arg, const struct blob_reply *reply)
+{
+	struct sum *sum = arg;
+	const char *md5 = reply->header(reply, "Content-MD5");
+
+	snprintf(sum->md5, sizeof(sum->md5), "%s", md5 ? md5 : "");
+	remember(&sum->w, reply);
+}
+
 static int put_pages(const struct blob_ref *r, uint64_t offset, const void *data, size_t len,
 		     const char *lease)
 {
@@ -67,7 +82,7 @@ static int put_pages(const struct blob_ref *r, uint64_t offset, const void *data
 				{ (char *)(uintptr_t)data + len / 3, len - len / 3 } };
 	struct waited w = WAITED_INIT;
 
-	blob_put_pages_start(client, r, offset, iov, 2, lease, remember, &w);
+	blob_put_pages_start(client, r, offset, iov, 2, NULL, lease, remember, &w);
 	waited_wait(&w);
 	err = w.err;
 	return err.code ? -1 : 0;
@@ -423,31 +438,47 @@ static void blocks(void **state)
 	const char *const ids[] = { "block-0", "block-1", "block-2" };
 	struct blob_ref r = ref("blocks/a+b %.zip");
 	struct blob_meta_list meta = { 0 };
-	struct waited w[3] = { WAITED_INIT, WAITED_INIT, WAITED_INIT };
+	struct waited w[3] = { WAITED_INIT, WAITED_INIT, WAITED_INIT }, damaged = WAITED_INIT;
+	struct sum sum = { .w = WAITED_INIT };
+	char md5[3][MD5_TEXT_MAX], whole[MD5_TEXT_MAX];
 	struct blob_props props;
 	size_t i;
 
 	fill(data, sizeof(data), 9);
 	for (i = 0; i < 3; i++)
+		ok(md5_of(data + i * 100000, 100000, md5[i], &err));
+	ok(md5_of(data, sizeof(data), whole, &err));
+	for (i = 0; i < 3; i++)
 		blob_put_block_start(client, &r, ids[i],
-				     &(struct iovec){ data + i * 100000, 100000 }, 1, NULL, remember,
-				     &w[i]);
+				     &(struct iovec){ data + i * 100000, 100000 }, 1, md5[i], NULL,
+				     remember, &w[i]);
 	for (i = 0; i < 3; i++) {
 		waited_wait(&w[i]);
 		err = w[i].err;
 		ok(err.code);
 	}
 	blob_meta_set(&meta, "relativepath", "x/y");
-	ok(blob_put_block_list(client, &r, ids, 3, &meta, "application/zip", NULL, &err));
+	ok(blob_put_block_list(client, &r, ids, 3, &meta, "application/zip", whole, NULL, &err));
 	ok(blob_get_props(client, &r, &props, &err));
 	assert_int_equal(props.type, BLOB_TYPE_BLOCK);
 	assert_int_equal(props.size, sizeof(data));
 	assert_string_equal(blob_meta_get(&props.meta, "relativepath"), "x/y");
+	assert_string_equal(props.content_md5, whole);
 	blob_props_free(&props);
+	blob_get_range_sum_start(client, &r, 1000, &(struct iovec){ back, 5000 }, 1, NULL,
+				 remember_md5, &sum);
+	waited_wait(&sum.w);
+	ok(sum.w.err.code);
+	ok(md5_of(data + 1000, 5000, whole, &err));
+	assert_string_equal(sum.md5, whole);
+	blob_put_block_start(client, &r, ids[0], &(struct iovec){ data, 99999 }, 1, md5[0], NULL,
+			     remember, &damaged);
+	waited_wait(&damaged);
+	assert_true(blob_is_damaged(&damaged.err));
 	ok(blob_get_range(client, &r, 0, back, sizeof(back), NULL, &err));
 	assert_memory_equal(data, back, sizeof(back));
 	refused(blob_put_block_list(client, &r, (const char *const[]){ "nothing" }, 1, NULL, NULL,
-				    NULL, &err), ERR_USAGE, "InvalidBlockList");
+				    NULL, NULL, &err), ERR_USAGE, "InvalidBlockList");
 	refused(put_pages(&r, 0, data, 512, NULL), ERR_UNSUPPORTED, "InvalidBlobType");
 	blob_meta_free(&meta);
 }

@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "blob/md5.h"
 #include "blob/upload.h"
 #include "tests/unit/scratch.h"
 
@@ -21,7 +22,7 @@ enum { P = BLOB_PAGE, BLOCK = 64 << 10, SIZE = 3 << 20 };
 
 /* --- the service --- */
 
-enum fault { FAULT_NONE, FAULT_UNKNOWN, FAULT_ERROR, FAULT_LEASE };
+enum fault { FAULT_NONE, FAULT_UNKNOWN, FAULT_ERROR, FAULT_LEASE, FAULT_DAMAGE };
 
 static struct service {
 	pthread_mutex_t lock;
@@ -40,12 +41,14 @@ static struct service {
 	unsigned blocks;
 	char *committed;
 	uint64_t committed_size;
+	char md5[MD5_TEXT_MAX];
 } service = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
 struct request {
 	uint64_t offset;
 	const char *data;
 	size_t len;
+	char md5[MD5_TEXT_MAX];
 	char lease[BLOB_LEASE_ID_MAX], id[64];
 	blob_done_fn *done;
 	void *arg;
@@ -59,6 +62,19 @@ static enum fault next_fault(void)
 	    service.requests >= service.fault_from + service.fault_count)
 		return FAULT_NONE;
 	return service.fault;
+}
+
+/* Do the bytes fit their MD5 when they arrive? */
+static bool fits(const struct request *r, enum fault fault)
+{
+	char *came = malloc(r->len), md5[MD5_TEXT_MAX];
+
+	memcpy(came, r->data, r->len);
+	if (fault == FAULT_DAMAGE)
+		came[r->len / 2] ^= 1;
+	assert_int_equal(md5_of(came, r->len, md5, NULL), 0);
+	free(came);
+	return !strcmp(md5, r->md5);
 }
 
 static void *serve(void *arg)
@@ -77,6 +93,10 @@ static void *serve(void *arg)
 	} else if (fault == FAULT_UNKNOWN) {
 		err_set(&reply.err, ERR_NETWORK, "reset");
 		reply.outcome_unknown = true;
+	} else if (!fits(r, fault)) {
+		err_set(&reply.err, ERR_NETWORK, "damaged");
+		reply.err.http_status = 400;
+		snprintf(reply.err.service_code, sizeof(reply.err.service_code), "Md5Mismatch");
 	}
 	if (!reply.err.code && *r->id) {
 		snprintf(service.ids[service.blocks], 64, "%s", r->id);
@@ -111,33 +131,36 @@ static void start(struct request r)
 }
 
 void blob_put_pages_start(struct blob_client *c, const struct blob_ref *ref, uint64_t offset,
-			  const struct iovec *iov, int count, const char *lease_id,
+			  const struct iovec *iov, int count, const char *md5, const char *lease_id,
 			  blob_done_fn *done, void *arg)
 {
 	struct request r = { .offset = offset, .data = iov->iov_base, .len = iov->iov_len, .done = done, .arg = arg };
 
 	assert_int_equal(count, 1);
 	assert_true(offset % P == 0 && iov->iov_len % P == 0 && iov->iov_len <= BLOCK && iov->iov_len);
+	snprintf(r.md5, sizeof(r.md5), "%s", md5);
 	if (lease_id)
 		snprintf(r.lease, sizeof(r.lease), "%s", lease_id);
 	start(r);
 }
 
 void blob_put_block_start(struct blob_client *c, const struct blob_ref *ref, const char *id,
-			  const struct iovec *iov, int count, const char *lease_id,
+			  const struct iovec *iov, int count, const char *md5, const char *lease_id,
 			  blob_done_fn *done, void *arg)
 {
 	struct request r = { .data = iov->iov_base, .len = iov->iov_len, .done = done, .arg = arg };
 
 	assert_null(lease_id);
+	snprintf(r.md5, sizeof(r.md5), "%s", md5);
 	snprintf(r.id, sizeof(r.id), "%s", id);
 	start(r);
 }
 
 int blob_put_block_list(struct blob_client *c, const struct blob_ref *ref, const char *const *ids,
 			size_t count, const struct blob_meta_list *meta, const char *content_type,
-			const char *lease_id, struct err *err)
+			const char *md5, const char *lease_id, struct err *err)
 {
+	snprintf(service.md5, sizeof(service.md5), "%s", md5);
 	service.committed = calloc(1, SIZE * 2);
 	for (size_t i = 0; i < count; i++) {
 		unsigned b = 0;
@@ -279,6 +302,29 @@ static void unknown_outcome_is_repeated(void **state)
 	assert_int_equal(err.code, ERR_NETWORK);
 }
 
+static void damage_is_repaired(void **state)
+{
+	char md5[MD5_TEXT_MAX];
+
+	service.fault = FAULT_DAMAGE;
+	service.fault_from = 3;
+	service.fault_count = 5;
+	assert_int_equal(upload_pages(NULL, NULL, &source, SIZE, NULL, NULL, &options, &stats, &err), 0);
+	same_bytes(service.bytes, SIZE);
+	assert_int_equal(stats.sent, service.received);
+
+	service.requests = service.received = seen_done = 0;
+	assert_int_equal(upload_blocks(NULL, NULL, &source, NULL, &options, &stats, &err), 0);
+	same_bytes(service.committed, SIZE);
+	assert_int_equal(md5_of(service.committed, SIZE, md5, &err), 0);
+	assert_string_equal(service.md5, md5);
+
+	service.fault_count = 1000000;
+	service.requests = seen_done = 0;
+	assert_int_equal(upload_pages(NULL, NULL, &source, SIZE, NULL, NULL, &options, &stats, &err), -1);
+	assert_string_equal(err.msg, "damaged");
+}
+
 static void an_error_ends_it(void **state)
 {
 	char last[P] = { 'F' };
@@ -388,6 +434,7 @@ int main(void)
 		TEST(pages),
 		TEST(odd_sizes),
 		TEST(unknown_outcome_is_repeated),
+		TEST(damage_is_repaired),
 		TEST(an_error_ends_it),
 		TEST(lease_changes),
 		TEST(a_file_that_changes),

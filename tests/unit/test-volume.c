@@ -294,8 +294,7 @@ static void fuse_volume(void **state)
 	struct volume_wish w;
 	struct volume v;
 
-	if (access("/usr/bin/ntfs-3g", X_OK) < 0)
-		skip();
+	sandbox_need("ntfs-3g");
 	sandbox_run("truncate -s 16M ntfs.img && mkntfs -q -F -f -L win ntfs.img");
 	w = wish(sandbox_path("ntfs.img"));
 	/* This kernel may have ntfs3; a user gets the FUSE driver in any case. */
@@ -318,8 +317,7 @@ static void fuse_driver_says_why(void **state)
 	struct volume v;
 	struct err err;
 
-	if (access("/usr/bin/ntfs-3g", X_OK) < 0)
-		skip();
+	sandbox_need("ntfs-3g");
 	sandbox_run("cp ntfs.img cut.img && truncate -s 1M cut.img");
 	w = wish(sandbox_path("cut.img"));
 	w.kernel_allowed = false;

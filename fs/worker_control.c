@@ -2,7 +2,7 @@
  * never blocks. */
 #include <config.h>
 
-#include "fs/drive.h"
+#include "fs/worker.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -17,12 +17,12 @@
 
 #include "blob/base/log.h"
 #include "fs/channel.h"
-#include "fs/drive_conn.h"
+#include "fs/worker_conn.h"
 
 #define TICK_MS 500
 
 struct control {
-	struct drive *d;
+	struct worker *w;
 	char *path;
 	int listener, kick, signals;
 	pthread_t thread;
@@ -30,7 +30,7 @@ struct control {
 	atomic_bool committed;       /* the agent's end is not ours any more */
 	atomic_bool ready;           /* the agent knows; told of changes from now on */
 	atomic_bool quit;            /* all three set by the main thread */
-	struct drive_report told;    /* the agent was last told this */
+	struct worker_report told;    /* the agent was last told this */
 };
 
 static void wake(struct control *c)
@@ -45,20 +45,20 @@ static void wake(struct control *c)
 
 static void push_state(struct control *c)
 {
-	struct drive_report now;
+	struct worker_report now;
 	json_t *event;
 
-	if (!c->ready || drive_stopping(c->d))
+	if (!c->ready || worker_stopping(c->w))
 		return;
-	drive_report(c->d, &now);
+	worker_report(c->w, &now);
 	if (now.state == c->told.state && !strcmp(now.reason, c->told.reason))
 		return;
-	log_info("%s: %s%s%s", c->d->name, drive_state_name(now.state), *now.reason ? ": " : "", now.reason);
+	log_info("%s: %s%s%s", c->w->name, worker_state_name(now.state), *now.reason ? ": " : "", now.reason);
 	c->told = now;
-	event = json_pack("{ss ss so}", "event", "state", "state", drive_state_name(now.state),
+	event = json_pack("{ss ss so}", "event", "state", "state", worker_state_name(now.state),
 			  "reason", channel_text(now.reason));
 	if (event)
-		channel_send(c->d->channel, event, NULL); /* an agent that is gone asks when it is back */
+		channel_send(c->w->channel, event, NULL); /* an agent that is gone asks when it is back */
 	json_decref(event);
 }
 
@@ -71,7 +71,7 @@ static void fill_polls(struct control *c, struct pollfd *p)
 	p[POLL_SIGNALS] = (struct pollfd) { .fd = c->signals, .events = POLLIN };
 	p[POLL_KICK] = (struct pollfd) { .fd = c->kick, .events = POLLIN };
 	/* Nothing but that it hangs up, which counts only before the mount is ready. */
-	p[POLL_CHANNEL] = (struct pollfd) { .fd = c->committed ? -1 : c->d->channel };
+	p[POLL_CHANNEL] = (struct pollfd) { .fd = c->committed ? -1 : c->w->channel };
 	p[POLL_LISTENER] = (struct pollfd) { .events = POLLIN };
 	p[POLL_LISTENER].fd = conns_poll(&c->conns, p + POLL_CONNS) ? c->listener : -1;
 }
@@ -82,11 +82,11 @@ static void handle_events(struct control *c, const struct pollfd *p)
 	uint64_t count;
 
 	if (p[POLL_SIGNALS].revents && read(c->signals, &info, sizeof(info)) == sizeof(info))
-		drive_ask_stop(c->d, strsignal((int)info.ssi_signo));
+		worker_ask_stop(c->w, strsignal((int)info.ssi_signo));
 	if (p[POLL_KICK].revents && read(c->kick, &count, sizeof(count)) < 0)
 		log_debug("reading the kick: %s", strerror(errno));
-	if (p[POLL_CHANNEL].revents && !c->committed && !drive_stopping(c->d))
-		drive_ask_stop(c->d, "the agent is gone before the mount was ready");
+	if (p[POLL_CHANNEL].revents && !c->committed && !worker_stopping(c->w))
+		worker_ask_stop(c->w, "the agent is gone before the mount was ready");
 	conns_handle(&c->conns, p + POLL_CONNS);
 	if (p[POLL_LISTENER].revents)
 		conns_accept(&c->conns, c->listener);
@@ -102,7 +102,7 @@ static void *control_thread(void *arg)
 		if (poll(p, POLL_CONNS + CONNS_MAX, TICK_MS) > 0)
 			handle_events(c, p);
 		push_state(c);
-		drive_enforce_deadline(c->d);
+		worker_enforce_deadline(c->w);
 	}
 	return NULL;
 }
@@ -127,7 +127,7 @@ static int open_all(struct control *c, struct err *err)
 {
 	sigset_t signals;
 
-	if (asprintf(&c->path, "%s/control", c->d->job.dir) < 0) {
+	if (asprintf(&c->path, "%s/control", c->w->job.dir) < 0) {
 		c->path = NULL;
 		return err_set(err, ERR_NO_MEMORY, "out of memory for the control socket");
 	}
@@ -142,54 +142,54 @@ static int open_all(struct control *c, struct err *err)
 	return c->listener < 0 ? -1 : 0;
 }
 
-int control_start(struct drive *d, struct err *err)
+int control_start(struct worker *w, struct err *err)
 {
 	struct control *c = calloc(1, sizeof(*c));
 	int rc;
 
 	if (!c)
 		return err_set(err, ERR_NO_MEMORY, "out of memory for the control thread");
-	c->d = d;
-	c->conns.d = d;
+	c->w = w;
+	c->conns.w = w;
 	c->listener = c->kick = c->signals = -1;
 	if (open_all(c, err) < 0) {
 		free_control(c);
 		return -1;
 	}
-	d->control = c;
+	w->control = c;
 	rc = pthread_create(&c->thread, NULL, control_thread, c);
 	if (!rc)
 		return 0;
-	d->control = NULL;
+	w->control = NULL;
 	free_control(c);
 	return err_set_errno(err, rc, "can't start the control thread");
 }
 
-void control_commit(struct drive *d)
+void control_commit(struct worker *w)
 {
-	d->control->committed = true;
+	w->control->committed = true;
 }
 
-void control_ready(struct drive *d)
+void control_ready(struct worker *w)
 {
-	d->control->told.state = DRIVE_READY;
-	d->control->ready = true;
-	wake(d->control);
+	w->control->told.state = WORKER_READY;
+	w->control->ready = true;
+	wake(w->control);
 }
 
-void control_kick(struct drive *d)
+void control_kick(struct worker *w)
 {
-	wake(d->control);
+	wake(w->control);
 }
 
-void control_finish(struct drive *d, const json_t *reply)
+void control_finish(struct worker *w, const json_t *reply)
 {
-	struct control *c = d->control;
+	struct control *c = w->control;
 
 	c->quit = true;
 	wake(c);
 	pthread_join(c->thread, NULL);
 	conns_finish(&c->conns, reply);
-	d->control = NULL;
+	w->control = NULL;
 	free_control(c);
 }

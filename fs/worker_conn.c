@@ -1,6 +1,6 @@
 #include <config.h>
 
-#include "fs/drive_conn.h"
+#include "fs/worker_conn.h"
 
 #include <string.h>
 #include <sys/socket.h>
@@ -33,34 +33,47 @@ static void refuse(struct conn *conn, const struct err *err)
 static void synced(void *arg, const struct err *err)
 {
 	struct conn *conn = arg;
-	struct drive *d = conn->d;
+	struct worker *w = conn->w;
 
 	conn->failed = err != NULL;
 	if (err)
 		conn->err = *err;
 	conn->state = CONN_SYNCED; /* from here on it is the control thread's again */
-	control_kick(d);
+	control_kick(w);
 }
 
-static void start_sync(struct drive *d, struct conn *conn)
+static void start_sync(struct worker *w, struct conn *conn)
 {
 	struct err err;
 	bool there;
 
 	conn->state = CONN_SYNCING;
-	pthread_mutex_lock(&d->lock);
-	there = d->disk != NULL;
-	if (there)
-		disk_flush(d->disk, synced, conn);
-	pthread_mutex_unlock(&d->lock);
+	pthread_mutex_lock(&w->lock);
+	there = w->ops->sync(w, synced, conn);
+	pthread_mutex_unlock(&w->lock);
 	if (there)
 		return;
 	conn->state = CONN_IDLE;
-	err_set(&err, ERR_CANCELLED, "%s: is not mounted, or no longer", d->name);
+	err_set(&err, ERR_CANCELLED, "%s: is not mounted, or no longer", w->name);
 	refuse(conn, &err);
 }
 
-static void handle(struct drive *d, struct conn *conn)
+/* What only this kind of worker knows. */
+static void ask_ops(struct worker *w, struct conn *conn, const char *op, const json_t *msg)
+{
+	struct err err;
+	int rc = op && w->ops->request ? w->ops->request(w, op, msg, &err) : 0;
+
+	if (rc > 0) {
+		answer(conn, json_pack("{sb}", "ok", 1));
+		return;
+	}
+	if (rc == 0)
+		err_set(&err, ERR_USAGE, "the worker knows the requests %s", w->ops->requests);
+	refuse(conn, &err);
+}
+
+static void handle(struct worker *w, struct conn *conn)
 {
 	struct err err;
 	json_t *msg = channel_receive(conn->fd, 0, &err);
@@ -72,27 +85,21 @@ static void handle(struct drive *d, struct conn *conn)
 		if (conn->state != CONN_FREE)
 			hang_up(conn);
 	} else if (op && !strcmp(op, "status")) {
-		answer(conn, drive_status(d));
+		answer(conn, worker_status(w));
 	} else if (op && !strcmp(op, "sync")) {
-		start_sync(d, conn);
-	} else if (op && !strcmp(op, "window")) {
-		if (drive_window(d, msg, &err) < 0)
-			refuse(conn, &err);
-		else
-			answer(conn, json_pack("{sb}", "ok", 1));
+		start_sync(w, conn);
 	} else if (op && !strcmp(op, "stop")) {
 		conn->state = CONN_STOPPING;
-		drive_ask_stop(d, "asked to stop");
+		worker_ask_stop(w, "asked to stop");
 	} else {
-		err_set(&err, ERR_USAGE, "the worker knows the requests status, sync, window and stop");
-		refuse(conn, &err);
+		ask_ops(w, conn, op, msg);
 	}
 	json_decref(msg);
 }
 
 void conns_accept(struct conns *c, int listener)
 {
-	struct conn conn = { .d = c->d, .state = CONN_IDLE };
+	struct conn conn = { .w = c->w, .state = CONN_IDLE };
 	unsigned uid, gid, i;
 	struct err err;
 	int pid;
@@ -145,7 +152,7 @@ void conns_handle(struct conns *c, const struct pollfd *p)
 		if (conn->state == CONN_SYNCED)
 			answer_synced(conn);
 		else if (conn->state == CONN_IDLE && p[i].revents)
-			handle(c->d, conn);
+			handle(c->w, conn);
 	}
 }
 
