@@ -83,6 +83,22 @@ like "$out" '^packages +synced 20.*Z: 1 installed, 0 unchanged, 0 skipped, 0 fai
 like "$out" '^app.zip +installed +2.0 KiB +3 +0.5 s +/r/app$' "package by package"
 is "$(runs)" 1 "once"
 
+# --- where it is, for jobs ---
+mkdir -p "$T/etc/hpcpack" "$T/run/hpcpack"
+sed -e "s|@sysconfdir[@]|$T/etc|" -e "s|@runstatedir[@]|$T/run|" \
+	"$abs_top_srcdir/contrib/profile.d/hpcpack.sh.in" >"$T/hpcpack.sh"
+root_of_a_job() { # [VARIABLES...]
+	env -i "PATH=$PATH" "$@" sh -euc '. "$1"; sh -c "echo \"\$CCP_PACKAGE_ROOT\""' sh "$T/hpcpack.sh" 2>&1
+}
+is "$(root_of_a_job)" /var/lib/hpcpack/packages "profile.d: jobs find the usual package root"
+printf '%s\n' '[mount]' 'root = /no' '[packages]' 'keep_versions = 2' ' root =  /big disk/packages ' '[agent]' 'root = /no' \
+	>"$T/etc/hpcpack/hpcpack.conf"
+is "$(root_of_a_job)" "/big disk/packages" "that of the configuration"
+is "$(cat "$T/node-a/run/package-root")" "$T/root" "(the agent says its own)"
+ln -s "$T/node-a/run/package-root" "$T/run/hpcpack/"
+is "$(root_of_a_job)" "$T/root" "that of the agent"
+is "$(root_of_a_job CCP_PACKAGE_ROOT=/mine)" /mine "or the one that they have"
+
 # --- what is known of it outlives the agent ---
 ended=$(status_of a .sync.last.ended)
 with_account a "sync_at_start = no"
