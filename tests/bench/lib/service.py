@@ -28,10 +28,9 @@ http {{
 	map $arg_comp $lease_id {{ default $http_x_ms_lease_id; lease $http_x_ms_proposed_lease_id; }}
 	server {{
 		listen 127.0.0.1:{port} backlog=1024; listen 127.0.0.1:{tls} ssl;
-		include {dir}/common.conf;
+		root {dir}/www; include {dir}/common.conf;
 		{access_log}
 {locations}
-		location / {{ root {dir}/www; }}
 	}}
 }}
 """
