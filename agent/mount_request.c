@@ -89,6 +89,21 @@ int mount_request_check_kind(struct making *k, struct err *err)
 	return 0;
 }
 
+/* The directory of the configuration is its owner's; others name one of theirs. */
+static int fill_cache_dir(struct making *k)
+{
+	const struct settings *s = &k->agent->settings;
+	const char *dir = k->options.cache_dir;
+
+	if (!dir && k->mount->uid == geteuid())
+		dir = s->cache_dir;
+	if (!dir)
+		return 0;
+	k->job.drive.cache_dir = strdup(dir);
+	k->job.drive.cache_dir_bytes = k->options.cache_dir_bytes ? k->options.cache_dir_bytes : s->cache_dir_bytes;
+	return k->job.drive.cache_dir ? 0 : -1;
+}
+
 static void fill_job(struct making *k, const json_t *request)
 {
 	const struct settings *s = &k->agent->settings;
@@ -143,5 +158,7 @@ int mount_request_read(struct making *k, const json_t *request, struct err *err)
 	snprintf(m->user, sizeof(m->user), "%s", k->caller->user);
 	utc_now(m->since);
 	fill_job(k, request);
+	if (fill_cache_dir(k) < 0)
+		return err_set(err, ERR_NO_MEMORY, "out of memory");
 	return choose_kind(k, request, err);
 }

@@ -12,6 +12,8 @@
 #define CACHE_MIN (1ull << 20)
 #define UNPACK_MIN (16ull << 20)
 #define CACHE_MAX (1ull << 40)
+#define CACHE_DIR_MIN (16ull << 20)
+#define CACHE_DIR_MAX (1ull << 50)
 
 static int parse_cache(const char *value, struct mount_options *out, struct err *err)
 {
@@ -19,6 +21,25 @@ static int parse_cache(const char *value, struct mount_options *out, struct err 
 	    out->cache_bytes > CACHE_MAX)
 		return err_set(err, ERR_USAGE, "-o cache=%s: a size from 1M to 1T is needed, like "
 			       "cache=256M", value);
+	return 0;
+}
+
+static int parse_cache_dir(const char *value, struct mount_options *out, struct err *err)
+{
+	if (value[0] != '/')
+		return err_set(err, ERR_USAGE, "-o cache-dir=%s: an absolute path is needed, like "
+			       "cache-dir=/var/cache/hpcpack", value);
+	free(out->cache_dir);
+	out->cache_dir = strdup(value);
+	return out->cache_dir ? 0 : err_set(err, ERR_NO_MEMORY, "out of memory");
+}
+
+static int parse_cache_size(const char *value, struct mount_options *out, struct err *err)
+{
+	if (parse_size(value, &out->cache_dir_bytes) < 0 || out->cache_dir_bytes < CACHE_DIR_MIN ||
+	    out->cache_dir_bytes > CACHE_DIR_MAX)
+		return err_set(err, ERR_USAGE, "-o cache-size=%s: a size from 16M to 1024T is needed, like "
+			       "cache-size=10G", value);
 	return 0;
 }
 
@@ -52,28 +73,20 @@ static int parse_unpack_cache(const char *value, struct mount_options *out, stru
 	return 0;
 }
 
-static int parse_cache_dir(const char *value, struct mount_options *out, struct err *err)
-{
-	if (value[0] != '/')
-		return err_set(err, ERR_USAGE, "-o cache-dir=%s: an absolute path is needed, like "
-			       "cache-dir=/var/cache/hpcpack", value);
-	free(out->cache_dir);
-	out->cache_dir = strdup(value);
-	return out->cache_dir ? 0 : err_set(err, ERR_NO_MEMORY, "out of memory");
-}
-
 static int parse_one(const char *o, struct mount_options *out, struct buf *rest, struct err *err)
 {
 	if (!strncmp(o, "cache=", 6))
 		return parse_cache(o + 6, out, err);
+	if (!strncmp(o, "cache-dir=", 10))
+		return parse_cache_dir(o + 10, out, err);
+	if (!strncmp(o, "cache-size=", 11))
+		return parse_cache_size(o + 11, out, err);
 	if (!strncmp(o, "deadline=", 9))
 		return parse_deadline(o + 9, out, err);
 	if (!strncmp(o, "refresh=", 8))
 		return parse_refresh(o + 8, out, err);
 	if (!strncmp(o, "unpack-cache=", 13))
 		return parse_unpack_cache(o + 13, out, err);
-	if (!strncmp(o, "cache-dir=", 10))
-		return parse_cache_dir(o + 10, out, err);
 	if (!strcmp(o, "opcparts")) {
 		out->opcparts = true;
 		out->package_only = "opcparts";
@@ -121,7 +134,7 @@ failed:
 
 void mount_options_free(struct mount_options *o)
 {
-	free(o->rest);
 	free(o->cache_dir);
-	o->rest = o->cache_dir = NULL;
+	free(o->rest);
+	o->cache_dir = o->rest = NULL;
 }

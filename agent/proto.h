@@ -17,8 +17,16 @@
  *      -> {"ok":true, "mountpoint":PATH, "source":S, "pending":B, "receipt":{...}|null}
  *      pending: detached lazily and still in use; its worker ends with the last user
  * {"op":"list"}   -> {"ok":true, "mounts":[entry...]}   the caller's own; root: all
- * {"op":"status"} -> {"ok":true, "version":S, "pid":N, "runtime_dir":S, "since":S,
- *                     "mounts":N}
+ * {"op":"status", "packages_from":N}
+ *      -> {"ok":true, "version":S, "pid":N, "runtime_dir":S, "since":S, "mounts":N,
+ *          "mount_states":{"mounting":N,"ready":N,"degraded":N,"lost":N,"failed":N},
+ *          "sync":{"enabled":B, "required":B, "interval_seconds":N,
+ *                  "running_since":S|null, "next":S|null, "last":L|null,
+ *                  "packages_next":N|null}}
+ *      The caller's own mounts; root's: all. L is {"started":S, "ended":S, "ok":B,
+ *      "error":S|null, "report":R|null}, R what hpcsync --json has printed
+ *      (pack/sync.h), with its packages from number packages_from (or 0) on, as many
+ *      as fit; "packages_next" is the number of the first that did not.
  * {"op":"stop", "leave_mounts":B} -> {"ok":true}        root or the agent's own uid
  *
  * An entry (also what `hpcpack mount --list --json` prints: keys are stable):

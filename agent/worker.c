@@ -34,7 +34,7 @@ int worker_start(struct mount *m, const char *programs, const json_t *job, struc
 	cleanup_close int ours = -1;
 	cleanup_close int theirs = -1;
 	char *argv[] = { NULL, NULL };
-	struct spawn s = { .argv = argv, .uid = m->uid, .gid = m->gid, .stderr_fd = -1 };
+	struct spawn s = { .argv = argv, .uid = m->uid, .gid = m->gid, .stdout_fd = -1, .stderr_fd = -1 };
 	int pair[2];
 
 	if (asprintf(&program, "%s/hpcpack-%s", programs, m->kind == MOUNT_DRIVE ? "drive" : "package") < 0) {

@@ -30,6 +30,8 @@ static const struct known {
 	{ "drive", "lease_duration" },
 	{ "drive", "io_deadline" },
 	{ "drive", "cache" },
+	{ "drive", "cache_dir" },
+	{ "drive", "cache_size" },
 	{ "drive", "connections" },
 	{ "drive", "io_threads" },
 	{ "agent", "socket_group" },
@@ -37,6 +39,15 @@ static const struct known {
 	{ "agent", "stop_leaves_mounts" },
 	{ "agent", "log_level" },
 	{ "mount", "root" },
+	{ "packages", "root" },
+	{ "packages", "max_path" },
+	{ "packages", "keep_versions" },
+	{ "packages", "max_unpacked" },
+	{ "packages", "max_ratio" },
+	{ "packages", "max_members" },
+	{ "packages", "sync_at_start" },
+	{ "packages", "sync_interval" },
+	{ "packages", "sync_required" },
 };
 
 struct value {

@@ -15,6 +15,9 @@
 
 #include "blob/ops.h"
 
+/* A page blob is built under its name with this behind it, and then put in place. */
+#define UPLOAD_TEMP_SUFFIX ".hpcpack-upload"
+
 /* An open file, and what it was like when it was opened: a file that changes
  * while it is uploaded is an error, whatever of it has gone already. */
 struct upload_source {

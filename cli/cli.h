@@ -49,6 +49,7 @@ int cli_container(const struct options *o, const char **out, struct err *err);
 /* No core dump, no ptrace by others of the same user: this process will hold keys. */
 void cli_guard_secrets(void);
 
-extern const struct command command_create, command_upload, command_mount, command_unmount;
+extern const struct command command_create, command_upload, command_list, command_view,
+	command_download, command_remove, command_mount, command_unmount, command_status;
 
 #endif

@@ -11,6 +11,7 @@
 #include "blob/meta_text.h"
 #include "cli/interrupt.h"
 #include "cli/output.h"
+#include "cli/storage.h"
 #include "cli/upload_job.h"
 
 static int parse_type(const char *text, enum blob_type *out, struct err *err)
@@ -78,21 +79,6 @@ static void abort_clients(void *arg)
 	blob_client_abort(job->control);
 }
 
-/* What the configuration says of connections to storage holds here too. */
-static int client_options(struct blob_client_options *out, const struct config *config, struct err *err)
-{
-	uint64_t connections, threads;
-
-	*out = (struct blob_client_options){ .connections = 0 };
-	if (config_time_ms(config, "drive", "io_deadline", 120000, 1000, 86400000, &out->deadline_ms, err) < 0 ||
-	    config_size(config, "drive", "connections", 16, 1, 256, &connections, err) < 0 ||
-	    config_size(config, "drive", "io_threads", 1, 1, 64, &threads, err) < 0)
-		return -1;
-	out->connections = (unsigned)connections;
-	out->io_threads = (unsigned)threads;
-	return 0;
-}
-
 static struct blob_client *new_client(const struct upload_job *job, const struct blob_client_options *o,
 				      struct err *err)
 {
@@ -108,7 +94,7 @@ static int with_clients(struct upload_job *job, const struct config *config, str
 	struct blob_client_options o;
 	int rc = -1;
 
-	if (client_options(&o, config, err) < 0)
+	if (storage_client_options(&o, config, err) < 0)
 		return -1;
 	job->data = new_client(job, &o, err);
 	o.connections = 2;

@@ -11,8 +11,13 @@
 static const struct command *const commands[] = {
 	&command_create,
 	&command_upload,
+	&command_list,
+	&command_view,
+	&command_download,
+	&command_remove,
 	&command_mount,
 	&command_unmount,
+	&command_status,
 	NULL,
 };
 

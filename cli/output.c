@@ -71,30 +71,57 @@ static int width(const char *s)
 	return n;
 }
 
-/* Names come from elsewhere: what could steer the terminal is not shown. */
+/* C0, DEL, and C1 in UTF-8. */
+static bool steers(const char *c)
+{
+	unsigned char first = (unsigned char)c[0];
+
+	return first < 0x20 || first == 0x7f ||
+	       (first == 0xc2 && (unsigned char)c[1] >= 0x80 && (unsigned char)c[1] < 0xa0);
+}
+
+void print_text(FILE *out, const char *s)
+{
+	for (; *s; s++) {
+		if (steers(s))
+			fputc('?', out);
+		else
+			fputc(*s, out);
+		if ((unsigned char)*s == 0xc2 && steers(s))
+			s++;
+	}
+}
+
 static void print_cell(FILE *out, const char *s, int pad)
 {
-	for (const char *c = s; *c; c++)
-		fputc((unsigned char)*c < 0x20 || *c == 0x7f ? '?' : *c, out);
+	print_text(out, s);
 	if (pad >= 0)
 		fprintf(out, "%*s", pad + 2, "");
 }
 
+static int widest(const struct table *t, int column)
+{
+	int most = 0;
+
+	for (int row = 0; row < t->rows; row++) {
+		int w = width(t->cells[row * t->columns + column]);
+
+		most = w > most ? w : most;
+	}
+	return most;
+}
+
 void table_print(const struct table *t, FILE *out)
 {
+	int widths[TABLE_COLUMNS_MAX];
+
+	for (int i = 0; i < t->columns; i++)
+		widths[i] = widest(t, i);
 	for (int row = 0; row < t->rows; row++) {
 		char **cells = t->cells + row * t->columns;
 
-		for (int i = 0; i < t->columns; i++) {
-			int widest = 0;
-
-			for (int r = 0; r < t->rows; r++) {
-				int w = width(t->cells[r * t->columns + i]);
-
-				widest = w > widest ? w : widest;
-			}
-			print_cell(out, cells[i], i + 1 < t->columns ? widest - width(cells[i]) : -1);
-		}
+		for (int i = 0; i < t->columns; i++)
+			print_cell(out, cells[i], i + 1 < t->columns ? widths[i] - width(cells[i]) : -1);
 		fputc('\n', out);
 	}
 }

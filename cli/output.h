@@ -16,7 +16,11 @@
 #define FORMAT_SIZE_MAX 16
 const char *format_size(uint64_t bytes, char out[FORMAT_SIZE_MAX]);
 
+/* Text from elsewhere: what could steer the terminal becomes '?'. */
+void print_text(FILE *out, const char *s);
+
 /* Rows of equally many cells, printed in columns. */
+#define TABLE_COLUMNS_MAX 16
 struct table;
 struct table *table_new(int columns);           /* NULL: out of memory */
 int table_add(struct table *t, const char *const *cells);   /* copied; 0 or -1 */

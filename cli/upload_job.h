@@ -14,9 +14,6 @@
 #include "pack/target.h"
 #include "vhd/footer.h"
 
-/* A page blob is built under this name first. */
-#define UPLOAD_TEMP_SUFFIX ".hpcpack-upload"
-
 struct upload_job {
 	const struct options *options;
 	const struct blob_account *account;

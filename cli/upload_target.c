@@ -4,8 +4,8 @@
 #include <string.h>
 
 #include "blob/base/log.h"
+#include "cli/holder.h"
 #include "cli/upload_job.h"
-#include "vhd/lease.h"
 
 static int make_container(struct upload_job *job, struct err *err)
 {
@@ -23,21 +23,16 @@ static int make_container(struct upload_job *job, struct err *err)
 
 static int refuse_leased(const struct upload_job *job, const struct blob_props *props, struct err *err)
 {
-	const char *text = blob_meta_get(&props->meta, LEASE_HOLDER_META);
-	struct lease_holder holder;
+	char who[HOLDER_TEXT_MAX];
 
-	err_set(err, ERR_LEASE_HELD, "%s/%s: is in use: ", job->target.container, job->target.blob);
-	if (text && lease_holder_parse(text, &holder) == 0)
-		err_append(err, "mounted by %s on %s (pid %ld) since %s", holder.user, holder.host,
-			   holder.pid, holder.since);
-	else
-		err_append(err, "it is leased, by somebody who left no name");
-	return err_append(err, "; unmount it there first");
+	holder_text(&props->meta, who);
+	return err_set(err, ERR_LEASE_HELD, "%s/%s: is in use: %s; unmount it there first",
+		       job->target.container, job->target.blob, who);
 }
 
 static int check_blob(const struct upload_job *job, const struct blob_props *props, struct err *err)
 {
-	if (!strcmp(props->lease_state, "leased") || !strcmp(props->lease_state, "breaking"))
+	if (holder_is_leased(props))
 		return refuse_leased(job, props, err);
 	if (props->type != job->type)
 		return err_set(err, ERR_EXISTS,

@@ -101,7 +101,7 @@ static void lease_hook(void *arg, enum lease_state state)
 static int take_lease(struct drive *d, struct err *err)
 {
 	struct lease_options o = { .duration_s = d->w.job.drive.lease_duration_s, .holder = d->w.job.drive.holder,
-				   .changed = lease_hook, .arg = d };
+				   .etags = &d->etags, .changed = lease_hook, .arg = d };
 	struct blob_ref ref = drive_ref(d);
 	struct lease_keeper *lease;
 
@@ -129,7 +129,7 @@ static int open_disk(struct drive *d, struct err *err)
 	struct disk_options o = { .size = d->size, .cache_bytes = d->w.job.cache_bytes,
 				  .read_only = d->w.job.drive.read_only && !*d->snapshot, .overlay = *d->snapshot != 0,
 				  .sync_writes = d->w.job.drive.sync_writes, .max_requests = worker_connections(&d->w),
-				  .io_deadline_ms = d->w.job.io_deadline_ms };
+				  .io_deadline_ms = d->w.job.io_deadline_ms, .pcache = d->pcache };
 	struct disk *disk = disk_open(&d->store, d->lease, &o, err);
 
 	if (!disk)
@@ -153,12 +153,14 @@ static int open_disk(struct drive *d, struct err *err)
 static int open_drive(struct drive *d, struct err *err)
 {
 	enum snapshot_wish wish = d->w.job.drive.wish;
+	char base_etag[BLOB_ETAG_MAX];
 	struct blob_ref ref;
 
 	if (worker_open_clients(&d->w, err) < 0)
 		return -1;
 	if ((wish == SNAPSHOT_NEW || wish == SNAPSHOT_NONE) && examine(d, err) < 0)
 		return -1;
+	memcpy(base_etag, d->w.etag, sizeof(base_etag));
 	pthread_mutex_lock(&d->w.lock);
 	d->holding = true;
 	pthread_mutex_unlock(&d->w.lock);
@@ -170,6 +172,8 @@ static int open_drive(struct drive *d, struct err *err)
 	if (store_blob_new(&d->store, d->w.data, d->w.control_client, &ref, err) < 0)
 		return -1;
 	if (!*d->snapshot && take_lease(d, err) < 0)
+		return -1;
+	if (d->w.job.drive.cache_dir && drive_pcache_open(d, base_etag, err) < 0)
 		return -1;
 	return open_disk(d, err);
 }

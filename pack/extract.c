@@ -9,8 +9,7 @@
 #include "pack/extraction.h"
 
 #define BLOCK_SIZE (4u << 20)
-#define THREADS_MAX 8u
-#define POOL_BYTES (32u << 20)
+#define THREADS_MAX 64u
 
 /* A job of small members is at least so large: a request has its price. */
 #define PORTION_MIN (256u << 10)
@@ -109,11 +108,9 @@ static int make_all(struct extraction *x, struct err *err)
 
 static unsigned choose_threads(const struct extract_options *o)
 {
-	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+	unsigned threads = o->threads ? o->threads : pack_pool_threads();
 
-	if (o->threads)
-		return o->threads < THREADS_MAX ? o->threads : THREADS_MAX;
-	return cpus < 1 ? 1 : cpus < THREADS_MAX ? (unsigned)cpus : THREADS_MAX;
+	return threads < THREADS_MAX ? threads : THREADS_MAX;
 }
 
 /* Small packages in small portions, so that every thread gets some. */
@@ -166,7 +163,7 @@ int pack_extract(const struct pack_index *index, const struct pack_reader *reade
 	x.piece = x.options->block_size && x.options->block_size < BLOCK_SIZE ? x.options->block_size : BLOCK_SIZE;
 	x.pool = x.options->pool;
 	if (!x.pool) {
-		x.pool = own = pack_pool_new(POOL_BYTES / BLOCK_SIZE, BLOCK_SIZE, err);
+		x.pool = own = pack_pool_new(0, 0, err);
 		if (!own)
 			return -1;
 	}

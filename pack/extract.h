@@ -20,8 +20,9 @@
 
 #include "pack/index.h"
 
-/* The buffers that extractions share: memory in all `count` * `size` bytes, taken
- * as they are used. Any thread. */
+/* The buffers that extractions share: `count` of `size` bytes, which are taken from
+ * the system as they are used; 0, 0: what suits this machine, 48 MiB at most. Any
+ * thread. */
 struct pack_pool;
 struct pack_pool *pack_pool_new(unsigned count, size_t size, struct err *err);
 void pack_pool_free(struct pack_pool *pool);
@@ -39,7 +40,7 @@ typedef void extract_progress_fn(void *arg, const struct extract_stats *stats);
 struct extract_options {
 	unsigned threads;    /* that decode and write; 0: as many as CPUs, at most 8 */
 	size_t block_size;   /* bytes of one request at most; 0: 4 MiB */
-	struct pack_pool *pool;  /* NULL: one of its own, of 32 MiB */
+	struct pack_pool *pool;  /* NULL: one of its own */
 	bool own_items;      /* OPC's own items, too (pack/opc_name.h) */
 	size_t max_path;     /* see pack_index_check(); 0: no limit of ours */
 	size_t prefix;       /* bytes of the folder's own path, for that */

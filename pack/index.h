@@ -144,12 +144,14 @@ const char *pack_entry_name(const struct pack_entry *e);
  * characters. A fresh string; NULL when out of memory. */
 char *pack_printable(const char *name, size_t len);
 
-/*
- * True if a symlink at `path` with this target stays within the tree, whatever the
- * other links in it are: relative, with ".." only at its beginning (behind a name,
- * which may be a link itself, it leads nobody knows where), and not above the root.
- */
+/* True if a symlink at `path` with this target stays within the tree, as far as the
+ * text says: relative, and never above the root on the way. A ".." behind a name leads
+ * elsewhere if that name is a link itself: see pack_link_inside(). */
 bool pack_link_stays(const char *path, const char *target);
+
+/* True if it stays there whatever the other links are: as above, and what a ".." leads
+ * out of again is a directory of the package. */
+bool pack_link_inside(const struct pack_index *index, const char *path, const char *target);
 
 /* Longest target of a symlink, bytes. */
 #define PACK_LINK_MAX 4095

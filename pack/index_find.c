@@ -47,27 +47,3 @@ const char *pack_entry_name(const struct pack_entry *e)
 
 	return slash ? slash + 1 : e->path;
 }
-
-bool pack_link_stays(const char *path, const char *target)
-{
-	size_t depth = 0, up = 0;
-	bool named = false;
-
-	if (!*target || *target == '/')
-		return false;
-	for (; (path = strchr(path, '/')); path++)
-		depth++;
-	for (;;) {
-		size_t len = strcspn(target, "/");
-
-		if (len == 2 && target[0] == '.' && target[1] == '.') {
-			if (named || ++up > depth)
-				return false;
-		} else if (len && !(len == 1 && *target == '.')) {
-			named = true;
-		}
-		if (!target[len])
-			return true;
-		target += len + 1;
-	}
-}

@@ -6,6 +6,12 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <unistd.h>
+
+#define THREADS_MAX 8u
+#define COUNT_MIN 8u
+#define SIZE_MAX_BYTES ((size_t)4 << 20)
+#define TOTAL_MAX ((size_t)48 << 20)
 
 /* The memory is one mapping: what was never used is never there, and all of it goes
  * back to the system at once. */
@@ -18,10 +24,31 @@ struct pack_pool {
 	uint8_t *free[];        /* a stack: what was used last is warm */
 };
 
+unsigned pack_pool_threads(void)
+{
+	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+
+	return cpus < 1 ? 1 : cpus < THREADS_MAX ? (unsigned)cpus : THREADS_MAX;
+}
+
+/* Each thread has one that it works on, and two on the way. */
+static void choose(unsigned *count, size_t *size)
+{
+	unsigned threads = pack_pool_threads();
+
+	*count = threads * 3 < COUNT_MIN ? COUNT_MIN : threads * 3;
+	*size = SIZE_MAX_BYTES;
+	while (*count * *size > TOTAL_MAX)
+		*size /= 2;
+}
+
 struct pack_pool *pack_pool_new(unsigned count, size_t size, struct err *err)
 {
-	struct pack_pool *p = calloc(1, sizeof(*p) + count * sizeof(*p->free));
+	struct pack_pool *p;
 
+	if (!count)
+		choose(&count, &size);
+	p = calloc(1, sizeof(*p) + count * sizeof(*p->free));
 	if (p)
 		p->memory = mmap(NULL, count * size, PROT_READ | PROT_WRITE,
 				 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);

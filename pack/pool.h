@@ -11,6 +11,9 @@
 
 #include "pack/extract.h"
 
+/* Threads that work at a time: as many as CPUs, and not too many. */
+unsigned pack_pool_threads(void);
+
 /* Bytes of each. */
 size_t pack_pool_size(const struct pack_pool *pool);
 unsigned pack_pool_count(const struct pack_pool *pool);

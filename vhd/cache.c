@@ -51,10 +51,10 @@ static void lru_remove(struct cache *c, struct chunk *ch)
 	c->nlru--;
 }
 
-/* An empty chunk is the next to go, one with data the last. */
+/* An empty or spent chunk is the next to go, any other the last. */
 static void lru_insert(struct cache *c, struct chunk *ch)
 {
-	struct chunk *before = ch->have ? &c->lru : c->lru.lru_next;
+	struct chunk *before = ch->have && !ch->spent ? &c->lru : c->lru.lru_next;
 
 	ch->lru_next = before;
 	ch->lru_prev = before->lru_prev;
@@ -78,7 +78,7 @@ static struct chunk *take(struct cache *c)
 {
 	struct chunk *ch;
 
-	if (c->free_list) {
+	if (c->free_list && !(c->nlru && c->lru.lru_next->spent)) {
 		ch = c->free_list;
 		c->free_list = ch->hash_next;
 		c->nfree--;
@@ -184,8 +184,8 @@ struct chunk *cache_get(struct cache *c, uint32_t object, uint64_t index)
 		b = bucket_of(c, object, index);
 		ch->index = index;
 		ch->object = object;
-		ch->have = 0;
-		ch->prefetched = false;
+		ch->have = ch->seen = 0;
+		ch->prefetched = ch->spent = false;
 		ch->used = true;
 		ch->hash_next = c->buckets[b];
 		c->buckets[b] = ch;
@@ -211,6 +211,12 @@ void cache_pin(struct cache *c, struct chunk *ch)
 	ch->pins++;
 }
 
+void cache_seen(struct chunk *ch, sector_set sectors, bool in_sequence)
+{
+	ch->seen = in_sequence ? ch->seen | sectors : 0;
+	ch->spent = ch->have && !(ch->have & ~ch->seen);
+}
+
 void cache_unpin(struct cache *c, struct chunk *ch)
 {
 	ch->pins--;
@@ -231,7 +237,7 @@ int cache_grow(struct cache *c)
 
 	if (!e)
 		return -1;
-	e->chunk.data = malloc(CHUNK_BYTES);
+	e->chunk.data = aligned_alloc(4096, CHUNK_BYTES); /* for O_DIRECT */
 	if (!e->chunk.data) {
 		free(e);
 		return -1;

@@ -50,6 +50,25 @@ is "$(completes hpcpack mount x --snapshot = '')" "latest" "behind a = too"
 touch "$T/some.vhd"
 is "$(cd "$T" && completes hpcpack upload so)" "some.vhd" "and files"
 
+# --- hpcsync ---
+hpcsync --dump-options >"$T/sync.table" || bail "no table of hpcsync's options"
+cut -f 2,3 "$T/sync.table" | tr '\t' '\n' | grep -vx -- - | sort -u >"$T/sync.names"
+is "$(diff "$T/sync.names" <(items "$man/hpcsync.1"))" "" "hpcsync(1) describes every option, and no other"
+succeeds "hpcsync --help" hpcsync --help
+missing=
+for original in $(awk -F'\t' '$6 != "-" { print $6 }' "$T/sync.table" | tr ',' ' '); do
+	grep -qF -- " $original" <<<"$out" || missing+=" $original"
+	grep -qF -- "$original" "$man/hpcsync.1" || missing+=" $original(man)"
+done
+is "$missing" "" "and the original's spelling"
+sync_completes() { # WORDS...
+	bash --norc -c '. "$1"; shift; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _hpcsync; printf "%s\n" "${COMPREPLY[@]}"' \
+		sh "$abs_top_srcdir/contrib/completion/hpcsync" "$@" | sort -u
+}
+is "$(diff <(cut -f 2 "$T/sync.table" | sort -u) <(sync_completes hpcsync -))" "" "its completion offers every option"
+mkdir "$T/some-root"
+is "$(cd "$T" && sync_completes hpcsync some-r)" "some-root" "and folders"
+
 # --- the configuration ---
 hpcpack --dump-config | sort >"$T/keys"
 awk '/^\.Ss \[/ { section = substr($2, 2, length($2) - 2) }

@@ -4,67 +4,13 @@
 
 #include "unit.h"
 
-#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "alloc_count.h"
 #include "pack/index.h"
 #include "zip_image.h"
-
-static size_t now, most; /* bytes allocated by what is linked in here */
-
-static void *count(void *p)
-{
-	if (p)
-		now += malloc_usable_size(p);
-	if (now > most)
-		most = now;
-	return p;
-}
-
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t n, size_t size);
-void *__real_reallocarray(void *p, size_t n, size_t size);
-void __real_free(void *p);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t n, size_t size);
-void *__wrap_realloc(void *p, size_t size);
-void *__wrap_reallocarray(void *p, size_t n, size_t size);
-void __wrap_free(void *p);
-
-void *__wrap_malloc(size_t size)
-{
-	return count(__real_malloc(size));
-}
-
-void *__wrap_calloc(size_t n, size_t size)
-{
-	return count(__real_calloc(n, size));
-}
-
-/* As if the old and the new one were there together. */
-void *__wrap_reallocarray(void *p, size_t n, size_t size)
-{
-	size_t had = p ? malloc_usable_size(p) : 0;
-	void *q = count(__real_reallocarray(p, n, size));
-
-	if (q)
-		now -= had;
-	return q;
-}
-
-void *__wrap_realloc(void *p, size_t size)
-{
-	return __wrap_reallocarray(p, 1, size);
-}
-
-void __wrap_free(void *p)
-{
-	if (p)
-		now -= malloc_usable_size(p);
-	__real_free(p);
-}
 
 static struct zip_image z;
 static unsigned reads;
@@ -80,14 +26,14 @@ static int counting_read(const struct pack_reader *r, uint64_t offset, void *dat
 	return 0;
 }
 
-/* Open and free it; the peak above what was there before is in `most`. */
+/* Open and free it; the peak above what was there before is in alloc_most. */
 static int cost(struct pack_index *index, struct err *err)
 {
 	struct pack_reader reader = { .name = "app.zip", .size = z.len, .read = counting_read };
 
 	reads = 0;
 	bytes_read = 0;
-	now = most = 0;
+	alloc_now = alloc_most = 0;
 	return pack_index_open(index, &reader, NULL, err);
 }
 
@@ -113,17 +59,17 @@ static void hundred_thousand(void **state)
 	if (cost(&index, &err) < 0)
 		fail_msg("%s", err.msg);
 	assert_int_equal(index.file_count, 100000);
-	print_message("# 100,000 members: %zu bytes at most, %zu kept, %u reads of %llu bytes\n", most, now,
+	print_message("# 100,000 members: %zu bytes at most, %zu kept, %u reads of %llu bytes\n", alloc_most, alloc_now,
 		      reads, (unsigned long long)bytes_read);
-	assert_true(most < 64u << 20);
-	assert_true(now < 32u << 20);
+	assert_true(alloc_most < 64u << 20);
+	assert_true(alloc_now < 32u << 20);
 	assert_true(reads <= 3);
 	/* The directory, once, and what is looked at to find it. */
 	assert_true(bytes_read <= index.directory_size + (256u << 10));
 	assert_true(pack_index_find(&index, "opt/software/release-6/lib/python3.11/site-packages/module1999/file99999.py") < 0);
 	assert_true(pack_index_find(&index, "opt/software/release-4/lib/python3.11/site-packages/module1999/file99999.py") > 0);
 	pack_index_free(&index);
-	assert_int_equal(now, 0);
+	assert_int_equal(alloc_now, 0);
 }
 
 static void small(void **state)
@@ -134,9 +80,9 @@ static void small(void **state)
 	zip_file(&z, "a", "x");
 	zip_end(&z, NULL);
 	assert_int_equal(cost(&index, &err), 0);
-	assert_true(now < 8192);
+	assert_true(alloc_now < 8192);
 	pack_index_free(&index);
-	assert_int_equal(now, 0);
+	assert_int_equal(alloc_now, 0);
 }
 
 /* Claims cost nothing until there are bytes to prove them. */
@@ -156,8 +102,8 @@ static void claims(void **state)
 		zip_file(&z, "a", "x");
 		zip_end(&z, &lies[i]);
 		assert_int_equal(cost(&index, &err), -1);
-		assert_true(most < 100000);
-		assert_int_equal(now, 0);
+		assert_true(alloc_most < 100000);
+		assert_int_equal(alloc_now, 0);
 	}
 }
 
@@ -178,8 +124,8 @@ static void amplified(void **state)
 	}
 	zip_end(&z, NULL);
 	assert_int_equal(cost(&index, &err), -1);
-	assert_true(most < 64u << 20);
-	assert_int_equal(now, 0);
+	assert_true(alloc_most < 64u << 20);
+	assert_int_equal(alloc_now, 0);
 	zip_free(&z);
 	memset(name, 0xb0, sizeof(name)); /* three bytes of UTF-8 each */
 	for (unsigned n = 0; n < 100; n++)
@@ -187,9 +133,9 @@ static void amplified(void **state)
 	zip_end(&z, NULL);
 	assert_int_equal(cost(&index, &err), 0);
 	assert_int_equal(index.bad_count, 100);
-	assert_true(most < 32u << 20);
+	assert_true(alloc_most < 32u << 20);
 	pack_index_free(&index);
-	assert_int_equal(now, 0);
+	assert_int_equal(alloc_now, 0);
 }
 
 int main(void)

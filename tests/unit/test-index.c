@@ -352,9 +352,29 @@ static void links(void **state)
 	assert_false(pack_link_stays("d/a", "../../b"));
 	assert_false(pack_link_stays("a", "/etc/passwd"));
 	assert_false(pack_link_stays("a", ""));
-	/* dir/up is a link to "..": through it this one leads out. */
-	assert_false(pack_link_stays("a", "dir/up/.."));
+	assert_true(pack_link_stays("a", "dir/up/.."));
+	assert_false(pack_link_stays("a", "dir/../../b"));
 	assert_true(pack_link_stays("a", "..b/c.."));
+}
+
+/* A ".." behind what is a link itself leads out. */
+static void chained_links(void **state)
+{
+	zip_file(&z, "dir/file", "x");
+	zip_add(&z, &(struct zip_spec){ .name = "dir/up", .data = "..", .host = 3,
+					.attributes = (uint32_t)(S_IFLNK | 0777) << 16 });
+	zip_end(&z, NULL);
+	open_good();
+	assert_true(pack_link_inside(&ix, "a", "dir/up"));
+	assert_true(pack_link_inside(&ix, "a", "dir/../b"));
+	assert_true(pack_link_inside(&ix, "dir/a", "../dir/../b"));
+	assert_true(pack_link_inside(&ix, "dir/a", "missing"));
+	assert_false(pack_link_inside(&ix, "a", "dir/up/.."));
+	assert_false(pack_link_inside(&ix, "a", "dir/up/../b"));
+	assert_false(pack_link_inside(&ix, "a", "dir/file/.."));
+	assert_false(pack_link_inside(&ix, "a", "missing/../b"));
+	assert_false(pack_link_inside(&ix, "a", "../b"));
+	assert_false(pack_link_inside(&ix, "a", "/dir"));
 }
 
 /* --- data --- */
@@ -481,7 +501,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		with_clean(tree), with_clean(empty), with_clean(conflicts), with_clean(types),
 		with_clean(times), with_clean(names), with_clean(part_names), with_clean(long_names),
-		with_clean(unicode_field), with_clean(own_parts), with_clean(links),
+		with_clean(unicode_field), with_clean(own_parts), with_clean(links), with_clean(chained_links),
 		with_clean(problems), with_clean(overlaps), with_clean(path_limit), with_clean(limits),
 		with_clean(deep),
 	};
