@@ -12,7 +12,7 @@
 
 struct mount_options {
 	uint64_t cache_bytes;    /* cache=SIZE; 0: not said */
-	char *cache_dir;         /* cache-dir=DIR; NULL: not said */
+	char *cache_dir;         /* cache-dir=DIR, absolute; owned; NULL: not said */
 	uint64_t cache_dir_bytes; /* cache-size=SIZE; 0: not said */
 	unsigned io_deadline_ms; /* deadline=TIME; 0: not said */
 	bool sync;               /* every write is durable before it returns */
