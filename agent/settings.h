@@ -11,7 +11,7 @@
 
 struct settings {
 	char *runtime_dir;          /* absolute */
-	char *programs;             /* the folder of hpcpack-drive and hpcpack-fusedriver */
+	char *programs;             /* the folder of the workers and hpcpack-fusedriver */
 	char *sync_program;         /* hpcsync */
 	char *config;               /* the file that this is from; NULL: none */
 	char *mount_root;           /* NULL: /mnt/hpcpack for root, ~/hpcpack for others */

@@ -43,7 +43,7 @@ is "$(cat "$m/a~blob" "$m/a/b" "$m/x/%2F/y" | xargs)" "beside a directory below 
 holds "a VHD is a file" cmp "$m/disks/d.vhd" "$T/d.vhd"
 succeeds "a package is a directory under the blob's own name" diff -r "$T/tree" "$m/app.zip"
 succeeds "by its content, not its name" diff -r "$T/tree" "$m/tools/no-extension"
-is "$(ls "$m" | xargs)" "a app.zip a~blob disks readme.txt tools x" "listed in order"
+is "$(find "$m" -mindepth 1 -maxdepth 1 -printf '%f ')" "a app.zip a~blob disks readme.txt tools x " "listed in order"
 
 # --- a range of a blob ---
 now=$(wc -l <"$PROXY_LOG")
