@@ -89,5 +89,9 @@ for ((round = 0; round <= rounds; round++)); do
 done
 disk=$(median <"$T/disk") kept=$(median <"$T/kept") filling=$(median <"$T/filling") cold=$(median <"$T/cold")
 printf '# %-8s %10d %10d %10d %10d %8s\n' median "$disk" "$kept" "$filling" "$cold" "$(ratio "$kept" "$disk")"
+printf '#bench %s\n' "$(jq -nc --slurpfile kept "$T/kept" --slurpfile disk "$T/disk" "{
+	measure: \"warm read (persistent cache)\", ours: $kept, peer: $disk, peer_name: \"the disk\", unit: \"MB/s\",
+	ratio: ($kept / $disk), target: \">= $target\", met: ($kept / $disk >= $target),
+	rounds: { ours: \$kept, peer: \$disk } }")"
 is "$(jq -n "$kept / $disk >= $target")" true "reading from the persistent cache: at least $target of reading the disk"
 done_testing
