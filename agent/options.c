@@ -73,7 +73,7 @@ static int parse_one(const char *o, struct mount_options *out, struct buf *rest,
 	return 0;
 }
 
-int mount_options_parse(const char *text, struct mount_options *out, struct err *err)
+static int parse_all(const char *text, struct mount_options *out, struct err *err)
 {
 	cleanup_free char *copy = strdup(text ? text : "");
 	cleanup_buf struct buf rest = BUF_INIT(4096);
@@ -93,6 +93,15 @@ int mount_options_parse(const char *text, struct mount_options *out, struct err 
 			return err_set(err, ERR_NO_MEMORY, "out of memory");
 	}
 	return 0;
+}
+
+int mount_options_parse(const char *text, struct mount_options *out, struct err *err)
+{
+	int rc = parse_all(text, out, err);
+
+	if (rc < 0)
+		mount_options_free(out);
+	return rc;
 }
 
 void mount_options_free(struct mount_options *o)
