@@ -149,9 +149,10 @@ static json_t *pack_entry(const struct mount *m, const json_t *status)
 	judge(m, status, &view);
 	files = files && v->mountpoint[0];
 	entry = json_pack(
-		"{s:s, s:s, s:s, s:s, s:o, s:s, s:s, s:s, s:o, s:b, s:o, s:o, s:o, s:o, s:I, s:s, s:s, "
+		"{s:s, s:s, s:s, s:s, s:o, s:o, s:s, s:s, s:s, s:o, s:b, s:o, s:o, s:o, s:o, s:I, s:s, s:s, "
 		"s:I, s:I, s:o}",
-		"id", m->id, "account", m->account, "container", m->container, "blob", m->blob,
+		"id", m->id, "kind", mount_kind_name(m->kind), "account", m->account, "container",
+		m->container, "blob", text_or_null(*m->blob ? m->blob : NULL),
 		"snapshot", text_or_null(m->snapshot), "mountpoint", m->mountpoint, "mode",
 		m->read_only ? "ro" : "rw", "state", mount_state_name(view.state), "reason",
 		channel_text(view.reason), "raw", m->raw, "filesystem",

@@ -10,6 +10,7 @@
 #include "blob/config.h"
 
 #define CACHE_MIN (1ull << 20)
+#define UNPACK_MIN (16ull << 20)
 #define CACHE_MAX (1ull << 40)
 #define CACHE_DIR_MIN (16ull << 20)
 #define CACHE_DIR_MAX (1ull << 50)
@@ -50,6 +51,28 @@ static int parse_deadline(const char *value, struct mount_options *out, struct e
 	return 0;
 }
 
+static int parse_refresh(const char *value, struct mount_options *out, struct err *err)
+{
+	unsigned ms;
+
+	if (parse_time_ms(value, &ms) < 0 || ms < 1000 || ms > 86400000)
+		return err_set(err, ERR_USAGE, "-o refresh=%s: a time from 1s to 24h is needed, like "
+			       "refresh=30s", value);
+	out->refresh_s = ms / 1000;
+	out->package_only = "refresh";
+	return 0;
+}
+
+static int parse_unpack_cache(const char *value, struct mount_options *out, struct err *err)
+{
+	if (parse_size(value, &out->unpack_bytes) < 0 || out->unpack_bytes < UNPACK_MIN ||
+	    out->unpack_bytes > CACHE_MAX)
+		return err_set(err, ERR_USAGE, "-o unpack-cache=%s: a size from 16M to 1T is needed, like "
+			       "unpack-cache=1G", value);
+	out->package_only = "unpack-cache";
+	return 0;
+}
+
 static int parse_one(const char *o, struct mount_options *out, struct buf *rest, struct err *err)
 {
 	if (!strncmp(o, "cache=", 6))
@@ -60,6 +83,15 @@ static int parse_one(const char *o, struct mount_options *out, struct buf *rest,
 		return parse_cache_size(o + 11, out, err);
 	if (!strncmp(o, "deadline=", 9))
 		return parse_deadline(o + 9, out, err);
+	if (!strncmp(o, "refresh=", 8))
+		return parse_refresh(o + 8, out, err);
+	if (!strncmp(o, "unpack-cache=", 13))
+		return parse_unpack_cache(o + 13, out, err);
+	if (!strcmp(o, "opcparts")) {
+		out->opcparts = true;
+		out->package_only = "opcparts";
+		return 0;
+	}
 	if (!strcmp(o, "sync"))
 		out->sync = true;
 	else if (!strcmp(o, "ro"))
@@ -84,15 +116,20 @@ static int parse_all(const char *text, struct mount_options *out, struct err *er
 		return err_set(err, ERR_NO_MEMORY, "out of memory");
 	for (char *o = strtok_r(copy, ",", &save); o; o = strtok_r(NULL, ",", &save))
 		if (parse_one(o, out, &rest, err) < 0)
-			return -1;
-	if (rest.failed)
-		return err_set(err, ERR_USAGE, "-o: the options are too long");
-	if (rest.len) {
-		out->rest = buf_steal(&rest);
-		if (!out->rest)
-			return err_set(err, ERR_NO_MEMORY, "out of memory");
+			goto failed;
+	if (rest.failed) {
+		err_set(err, ERR_USAGE, "-o: the options are too long");
+		goto failed;
 	}
-	return 0;
+	if (!rest.len)
+		return 0;
+	out->rest = buf_steal(&rest);
+	if (out->rest)
+		return 0;
+	err_set(err, ERR_NO_MEMORY, "out of memory");
+failed:
+	mount_options_free(out);
+	return -1;
 }
 
 int mount_options_parse(const char *text, struct mount_options *out, struct err *err)

@@ -3,6 +3,7 @@
 #include "agent/package_sync.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -12,6 +13,7 @@
 #include <unistd.h>
 
 #include "agent/agent.h"
+#include "blob/base/cleanup.h"
 #include "blob/base/log.h"
 
 #define BACKOFF_FIRST_MS 1000
@@ -165,6 +167,24 @@ json_t *package_sync_describe(struct package_sync *s, size_t from)
 	return obj;
 }
 
+/* For contrib/profile.d: what a job can read. None: the usual place. */
+static void publish_root(const struct settings *settings)
+{
+	cleanup_free char *path = NULL;
+	cleanup_close int fd = -1;
+
+	if (asprintf(&path, "%s/package-root", settings->runtime_dir) < 0) {
+		path = NULL;
+		return;
+	}
+	unlink(path);
+	if (!settings->package_root)
+		return;
+	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+	if (fd < 0 || dprintf(fd, "%s\n", settings->package_root) < 0)
+		log_warn("%s: %s", path, strerror(errno));
+}
+
 /* --- the thread --- */
 
 static void sync_once(struct package_sync *s)
@@ -224,6 +244,7 @@ struct package_sync *package_sync_start(const struct settings *settings, int can
 	s->due_ms = NEVER;
 	s->awaited = package_sync_awaited(settings);
 	pthread_mutex_init(&s->lock, NULL);
+	publish_root(settings);
 	s->known = sync_result_load(&s->last, settings->runtime_dir);
 	if (!package_sync_wanted(settings))
 		return s;

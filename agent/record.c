@@ -42,9 +42,9 @@ static json_t *pack(const struct mount *m)
 
 	boot_id(boot);
 	return json_pack(
-		"{s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:s, s:b, s:b, s:b, s:I, s:I, s:s, s:s, s:I, s:I, "
-		"s:I, s:s, s:o, s:b, s:b, s:o}",
-		"id", m->id, "boot", boot, "account", m->account, "container", m->container, "blob",
+		"{s:s, s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:s, s:b, s:b, s:b, s:I, s:I, s:s, s:s, s:I, "
+		"s:I, s:I, s:s, s:o, s:b, s:b, s:o}",
+		"kind", mount_kind_name(m->kind), "id", m->id, "boot", boot, "account", m->account, "container", m->container, "blob",
 		m->blob, "wanted_snapshot", text_or_null(m->wanted_snapshot), "snapshot",
 		text_or_null(m->snapshot), "mountpoint", m->mountpoint, "mountpoint_made",
 		m->mountpoint_made, "read_only", m->read_only, "raw", m->raw, "uid",
@@ -100,18 +100,20 @@ static int unpack(json_t *obj, struct mount *m, const char **id, const char **bo
 	const char *user, *since, *state, *reason;
 	json_int_t uid, gid, size, worker, start;
 	json_t *volume, *wanted, *snapshot;
+	const char *kind = mount_kind_name(MOUNT_DRIVE); /* an older agent knew no other */
 	int made, read_only, raw, lingering, guarded;
 
 	if (json_unpack(obj,
 			"{s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:s, s:b, s:b, s:b, s:I, s:I, s:s, s:s, s:I, "
-			"s:I, s:I, s:s, s:s, s:b, s:b, s:o}",
+			"s:I, s:I, s:s, s:s, s:b, s:b, s:o, s?s}",
 			"id", id, "boot", boot, "account", &account, "container", &container, "blob",
 			&blob, "wanted_snapshot", &wanted, "snapshot", &snapshot, "mountpoint",
 			&mountpoint, "mountpoint_made", &made, "read_only", &read_only, "raw", &raw,
 			"uid", &uid, "gid", &gid, "user", &user, "since", &since, "size", &size,
 			"worker", &worker, "worker_start", &start, "state", &state, "reason", &reason,
-			"lingering", &lingering, "guarded", &guarded, "volume", &volume) < 0 ||
-	    unpack_volume(volume, &m->volume) < 0)
+			"lingering", &lingering, "guarded", &guarded, "volume", &volume,
+			"kind", &kind) < 0 ||
+	    !mount_kind_from_name(kind, &m->kind) || unpack_volume(volume, &m->volume) < 0)
 		return -1;
 	m->mountpoint_made = made;
 	m->read_only = read_only;

@@ -79,13 +79,15 @@ static bool has_account(const struct config *c)
 
 static int read_packages(struct settings *s, const struct config *c, struct err *err)
 {
-	const char *folder = getenv("HPCPACK_LIBEXEC");
+	const char *folder = getenv("HPCPACK_LIBEXEC"), *root = getenv("CCP_PACKAGE_ROOT");
 
 	free(s->sync_program);
 	if (asprintf(&s->sync_program, "%s/hpcsync", folder && *folder ? folder : HPCPACK_BINDIR) < 0) {
 		s->sync_program = NULL;
 		return err_set(err, ERR_NO_MEMORY, "out of memory");
 	}
+	if (copy(&s->package_root, root && *root ? root : config_string(c, "packages", "root", NULL), err) < 0)
+		return -1;
 	if (config_bool(c, "packages", "sync_at_start", geteuid() == 0 && has_account(c),
 			&s->sync_at_start, err) < 0 ||
 	    config_bool(c, "packages", "sync_required", false, &s->sync_required, err) < 0)
@@ -124,6 +126,7 @@ void settings_free(struct settings *s)
 	free(s->programs);
 	free(s->sync_program);
 	free(s->config);
+	free(s->package_root);
 	free(s->mount_root);
 	free(s->socket_group);
 	free(s->cache_dir);

@@ -11,7 +11,7 @@
 
 struct settings {
 	char *runtime_dir;          /* absolute */
-	char *programs;             /* the folder of hpcpack-drive and hpcpack-fusedriver */
+	char *programs;             /* the folder of the workers and hpcpack-fusedriver */
 	char *sync_program;         /* hpcsync */
 	char *config;               /* the file that this is from; NULL: none */
 	char *mount_root;           /* NULL: /mnt/hpcpack for root, ~/hpcpack for others */
@@ -26,6 +26,7 @@ struct settings {
 	uint64_t cache_dir_bytes;
 	unsigned connections, io_threads; /* of each worker; 0: its defaults */
 	unsigned log_level;
+	char *package_root;         /* CCP_PACKAGE_ROOT or [packages] root; NULL: the usual */
 	bool sync_at_start;         /* also if nothing is said: root's agent, with an account */
 	bool sync_required;         /* ready only after the first sync has succeeded */
 	unsigned sync_interval_ms;  /* from start to start; 0: none but at the start */

@@ -9,7 +9,6 @@
 #include "fs/fuse_mount.h"
 
 #define MAX_IO (1u << 20)
-#define SPARE_BUFFERS 16 /* for writes that wait; more of them wait in the kernel */
 #define PAGE 4096u
 #define SECTOR 512
 
@@ -24,7 +23,7 @@ struct drive_fuse *drive_fuse_mount(struct disk *disk, const struct drive_fuse_o
 	struct drive_fuse *f = calloc(1, sizeof(*f));
 	struct fuse_mount_options m = { .dir = o->dir, .source = o->source, .program = "hpcpack-drive",
 					.extra = "", .allow_other = o->allow_other, .ops = &drive_file_ops,
-					.threads = o->threads, .spare = SPARE_BUFFERS,
+					.threads = o->threads, .spare = DRIVE_MAX_BACKGROUND,
 					.ended = o->ended, .arg = o->arg };
 
 	if (!f) {

@@ -53,11 +53,17 @@ static int look_at(struct drive *d, const struct blob_ref *ref, struct blob_prop
 	uint8_t footer[VHD_FOOTER_SIZE];
 	struct vhd_footer vhd;
 
-	if (blob_get_props(d->w.control_client, ref, props, err) < 0 || check_type(d, props, err) < 0)
+	if (blob_get_props(d->w.control_client, ref, props, err) < 0)
 		return -1;
+	d->w.other = true;
+	if (check_type(d, props, err) < 0)
+		return -1;
+	d->w.other = false;
 	if (blob_get_range(d->w.control_client, ref, props->size - VHD_FOOTER_SIZE, footer, sizeof(footer), NULL,
-			   err) < 0 ||
-	    vhd_footer_check(footer, props->size, d->w.name, &vhd, err) < 0)
+			   err) < 0)
+		return -1;
+	d->w.other = !vhd_footer_has_cookie(footer);
+	if (vhd_footer_check(footer, props->size, d->w.name, &vhd, err) < 0)
 		return -1;
 	pthread_mutex_lock(&d->w.lock);
 	d->size = vhd.disk_size;

@@ -127,12 +127,11 @@ static bool is_taken(const struct listing_node *nodes, size_t count, const char 
 
 static int rename_node(struct listing_node *nodes, size_t count, struct listing_node *n, bool dir)
 {
-	const char *suffix = dir ? "~blob" : "";
 	char *path = NULL;
 
-	for (unsigned try = 1; try < 10000; try++) {
-		int rc = try == 1 && dir ? asprintf(&path, "%s%s", n->path, suffix)
-					 : asprintf(&path, "%s%s~%u", n->path, suffix, try + 1);
+	for (unsigned try = dir ? 1 : 2; try < 10000; try++) {
+		int rc = try == 1 ? asprintf(&path, "%s~blob", n->path)
+				  : asprintf(&path, "%s%s~%u", n->path, dir ? "~blob" : "", try);
 
 		if (rc < 0)
 			return -1;

@@ -31,6 +31,12 @@ static mode_t mode_of(const struct pack_entry *e)
 	return S_IFREG | e->mode;
 }
 
+/* Sizes that lie must not be more than a file can have: then it could not be listed. */
+static off_t size_of(uint64_t size)
+{
+	return (off_t)(size < UINT64_C(1) << 62 ? size : UINT64_C(1) << 62);
+}
+
 void version_stat(const struct version *v, uint32_t entry, struct stat *st)
 {
 	const struct pack_entry *e = v->kind == VERSION_PACKAGE ? &v->index.entries[entry] : NULL;
@@ -43,9 +49,9 @@ void version_stat(const struct version *v, uint32_t entry, struct stat *st)
 	/* Of a directory: not known, as elsewhere; nobody should count on it. */
 	st->st_nlink = 1;
 	if (!e || e->type != PACK_DIR)
-		st->st_size = (off_t)(e ? e->size : v->size);
+		st->st_size = size_of(e ? e->size : v->size);
 	st->st_blksize = 4096;
-	st->st_blocks = (st->st_size + 511) / 512;
+	st->st_blocks = st->st_size / 512 + (st->st_size % 512 != 0);
 	st->st_mtime = e && (e->mtime || !e->implied) && entry ? (time_t)e->mtime : v->mtime;
 	st->st_atime = st->st_ctime = st->st_mtime;
 }

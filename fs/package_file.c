@@ -212,6 +212,7 @@ void file_open(struct call *c)
 struct link_read {
 	fuse_req_t req;
 	struct version *v;
+	uint32_t entry;
 	char *path;
 };
 
@@ -230,7 +231,8 @@ static void link_done(void *arg, const struct err *err, const struct iovec *iov,
 		log_failure(r->v, err);
 		fuse_reply_err(r->req, package_errno(r->v->p, err));
 	} else if (strlen(target) != len || !pack_link_stays(r->path, target)) {
-		log_warn("%s: the link %s is not followed: it leads out of the package", r->v->label, r->path);
+		if (version_tell(r->v, r->entry))
+			log_warn("%s: the link %s is not followed: it leads out of the package", r->v->label, r->path);
 		fuse_reply_err(r->req, ELOOP);
 	} else {
 		fuse_reply_readlink(r->req, target);
@@ -262,6 +264,7 @@ void file_readlink(struct call *c)
 	}
 	r->req = c->req;
 	r->v = version_ref(v);
+	r->entry = c->entry;
 	m = (struct unpack_member) { .object = v->object, .name = v->label, .entry = e,
 				     .directory = v->index.directory_offset };
 	unpack_read(v->p->unpack, &m, 0, (uint32_t)e->size, link_done, r);

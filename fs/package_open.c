@@ -89,6 +89,7 @@ static int open_package(struct package *p, struct err *err)
 		return -1;
 	if (!props.size) {
 		blob_props_free(&props);
+		p->w.other = true;
 		return err_set(err, ERR_FORMAT, "%s: empty, so not a zip or OPC package", p->w.name);
 	}
 	v = version_new(p, ref.blob, &props, err);
@@ -96,6 +97,7 @@ static int open_package(struct package *p, struct err *err)
 		return -1;
 	worker_progress(&p->w, "reading the index of the package");
 	if (version_load(v, err) < 0) {
+		p->w.other = err->code == ERR_FORMAT;
 		version_unref(v);
 		return -1;
 	}

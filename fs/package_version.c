@@ -11,11 +11,10 @@
 #include "blob/base/log.h"
 #include "blob/config.h"
 #include "pack/reader.h"
+#include "vhd/footer.h"
 
 /* Indexes that nobody uses are kept up to so much. */
 #define INDEX_BYTES (UINT64_C(192) << 20)
-#define VHD_COOKIE "conectix"
-#define VHD_FOOTER 512u
 
 /* --- making one --- */
 
@@ -275,14 +274,14 @@ static void drop_indexes(struct package *p)
 /* Spares a look for zeros and for an end record. */
 static int is_drive(const struct version *v, bool *drive, struct err *err)
 {
-	char footer[VHD_FOOTER];
+	char footer[VHD_FOOTER_SIZE];
 
 	*drive = false;
-	if (v->props.type != BLOB_TYPE_PAGE || v->props.size < VHD_FOOTER || v->props.size % BLOB_PAGE)
+	if (v->props.type != BLOB_TYPE_PAGE || v->props.size < VHD_FOOTER_SIZE || v->props.size % BLOB_PAGE)
 		return 0;
-	if (object_read_wait(v->object, v->props.size - VHD_FOOTER, footer, VHD_FOOTER, err) < 0)
+	if (object_read_wait(v->object, v->props.size - VHD_FOOTER_SIZE, footer, VHD_FOOTER_SIZE, err) < 0)
 		return -1;
-	*drive = !memcmp(footer, VHD_COOKIE, strlen(VHD_COOKIE));
+	*drive = vhd_footer_has_cookie(footer);
 	return 0;
 }
 

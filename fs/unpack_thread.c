@@ -87,7 +87,8 @@ static int rewind_inflater(struct member *m, struct err *err)
 	return 0;
 }
 
-/* Make up to `len` bytes (as many as come out of the input at hand, at least one). */
+/* Make up to `len` bytes: what comes out of the input at hand, so that it is given out
+ * before the network is waited for; of new input if that is nothing. */
 static enum pack_step make(struct member *m, uint8_t *out, size_t len, size_t *made, struct err *err)
 {
 	struct inflater *f = m->inflater;
@@ -99,9 +100,9 @@ static enum pack_step make(struct member *m, uint8_t *out, size_t len, size_t *m
 
 		step = pack_decoder_run(f->decoder, &f->in, &f->in_len, out + *made, len - *made, &n, err);
 		*made += n;
-		if (step == PACK_STEP_INPUT && get_more(m, f, err) < 0)
+		if (step == PACK_STEP_INPUT && !*made && get_more(m, f, err) < 0)
 			return PACK_STEP_FAILED;
-	} while (step == PACK_STEP_INPUT);
+	} while (step == PACK_STEP_INPUT && !*made);
 	return step;
 }
 

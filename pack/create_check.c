@@ -85,7 +85,7 @@ static int check_links(const struct create_list *list, struct err *err)
 				       "one to something in the package, or put a copy in its place",
 				       create_item_shown(item, shown), item->text,
 				       *item->text == '/' ? "an absolute path"
-							  : "outside the package, or up again from a folder on its way");
+							  : "outside the package");
 	}
 	return 0;
 }

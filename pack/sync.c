@@ -137,7 +137,7 @@ static bool is_unchanged(const struct sync_run *run, const struct sync_item *ite
 	const struct sync_record *record = sync_records_find(&run->records, p->target);
 
 	return record && !record->pending && !strcmp(record->etag, p->etag) &&
-	       sync_record_is_of(record, run->endpoint, run->container, p->name) &&
+	       sync_record_is_of(record, run->account, run->container, p->name) &&
 	       sync_look(&run->root, p->target) != SYNC_THERE_NOTHING;
 }
 
@@ -243,11 +243,19 @@ static int sync_all(struct sync_run *run, struct err *err)
 	return rc;
 }
 
+/* The account's name: it stays the same when the way to it changes. */
+static const char *account_of(struct blob_client *client)
+{
+	const struct blob_account *a = blob_client_account(client);
+
+	return *a->name ? a->name : a->endpoint;
+}
+
 int pack_sync(struct blob_client *client, const char *container, const char *root,
 	      const struct sync_options *options, struct sync_report *report, struct err *err)
 {
 	struct sync_run run = {
-		.client = client, .endpoint = blob_client_account(client)->endpoint,
+		.client = client, .account = account_of(client),
 		.container = container, .options = options, .report = report,
 	};
 	int rc;

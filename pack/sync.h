@@ -60,7 +60,7 @@ struct sync_package {
 	uint64_t bytes, fetched;   /* of the tree; of the package, now */
 	uint32_t files;
 	double seconds;
-	struct err err;            /* why it failed or was skipped */
+	struct err err;            /* why it failed (a line that names it) or was skipped */
 };
 
 struct sync_report {

@@ -113,7 +113,7 @@ int sync_refuse_conflicts(struct sync_run *run, struct err *err)
  * as far as we know, if it is of another container. */
 static bool still_listed(const struct sync_run *run, const struct sync_record *record)
 {
-	if (strcmp(record->endpoint, run->endpoint) || strcmp(record->container, run->container))
+	if (strcmp(record->account, run->account) || strcmp(record->container, run->container))
 		return true;
 	for (size_t i = 0; i < run->list.count; i++) {
 		const struct blob_item *item = &run->list.items[i];
@@ -136,13 +136,13 @@ static int check_record(const struct sync_item *item, const struct sync_record *
 
 	if (how == SYNC_APART || sync_look(&run->root, record->target) == SYNC_THERE_NOTHING)
 		return 0;
-	if (how == SYNC_SAME && (sync_record_is_of(record, run->endpoint, run->container, item->package->name) ||
+	if (how == SYNC_SAME && (sync_record_is_of(record, run->account, run->container, item->package->name) ||
 				 !still_listed(run, record)))
 		return 0;
-	return err_set(err, ERR_EXISTS, "%s/%s: can't be installed at %s/%s: %s/%s is there, from %s/%s; "
-		       "remove that folder, or give one of them another relative path", run->container,
-		       item->package->name, run->root.path, target, run->root.path, record->target,
-		       record->container, record->blob);
+	return err_set(err, ERR_EXISTS, "%s/%s: can't be installed at %s/%s: %s/%s is there, from %s/%s of "
+		       "the account %s; remove that folder, or give one of them another relative path",
+		       run->container, item->package->name, run->root.path, target, run->root.path,
+		       record->target, record->container, record->blob, record->account);
 }
 
 int sync_check_target(const struct sync_item *item, struct err *err)

@@ -30,7 +30,7 @@ static void skip(struct sync_item *item, const char *why)
 {
 	struct err err;
 
-	err_set(&err, ERR_FORMAT, "%s/%s: skipped: %s", item->run->container, item->package->name, why);
+	err_set(&err, ERR_FORMAT, "%s", why);
 	sync_settle(item, SYNC_SKIPPED, &err);
 }
 
@@ -44,7 +44,7 @@ static int read_index(struct sync_item *item, const struct pack_blob *blob, stru
 		pack_index_free(index);
 		skip(item, "a zip, but no OPC package: it has no " OPC_CONTENT_TYPES);
 	} else if (err.code == ERR_FORMAT && !looks_like_zip(blob)) {
-		skip(item, "no OPC package");
+		skip(item, "not a zip or OPC package");
 	} else {
 		sync_settle(item, SYNC_FAILED, &err);
 	}
@@ -59,7 +59,7 @@ int sync_open_package(struct sync_item *item, struct pack_blob *blob, struct pac
 	struct err err;
 
 	if (!item->props.size) {
-		skip(item, "it is empty");
+		skip(item, "empty, so not a zip or OPC package");
 		return -1;
 	}
 	if (blob_meta_copy(&props.meta, &item->props.meta) < 0) {
@@ -70,7 +70,7 @@ int sync_open_package(struct sync_item *item, struct pack_blob *blob, struct pac
 	if (pack_blob_open_as(blob, run->client, &ref, &props, &err) < 0) {
 		/* Nothing but zeros, say. */
 		if (err.code == ERR_FORMAT)
-			skip(item, "no OPC package");
+			skip(item, "not a zip or OPC package");
 		else
 			sync_settle(item, SYNC_FAILED, &err);
 		return -1;
@@ -133,7 +133,7 @@ static struct sync_record *claim(const struct sync_item *item, struct err *err)
 	fresh = !record;
 	if (fresh)
 		record = sync_records_add(&run->records, item->package->target);
-	if (!record || sync_record_set_source(record, run->endpoint, run->container, item->package->name) < 0)
+	if (!record || sync_record_set_source(record, run->account, run->container, item->package->name) < 0)
 		err_set(err, ERR_NO_MEMORY, "out of memory");
 	else if (!fresh || (sync_record_prepare(record, run->root.state, err) == 0 &&
 			    sync_record_commit(record, run->root.state, err) == 0))
@@ -184,7 +184,7 @@ static struct sync_record *superfluous(const struct sync_item *item)
 		struct sync_record *r = run->records.items[i];
 
 		if (!is_version(r->target, item->package->target) ||
-		    !sync_record_is_of(r, run->endpoint, run->container, item->package->name))
+		    !sync_record_is_of(r, run->account, run->container, item->package->name))
 			continue;
 		count++;
 		if (strcmp(r->target, item->package->target) && (!oldest || strcmp(r->target, oldest->target) < 0))

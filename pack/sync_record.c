@@ -22,7 +22,7 @@ static void record_free(struct sync_record *record)
 	if (!record)
 		return;
 	free(record->target);
-	free(record->endpoint);
+	free(record->account);
 	free(record->container);
 	free(record->blob);
 	free(record);
@@ -66,8 +66,8 @@ static int take(struct sync_record *r, const char *key, const char *value)
 {
 	if (!strcmp(key, "target"))
 		return take_string(&r->target, value);
-	if (!strcmp(key, "endpoint"))
-		return take_string(&r->endpoint, value);
+	if (!strcmp(key, "account"))
+		return take_string(&r->account, value);
 	if (!strcmp(key, "container"))
 		return take_string(&r->container, value);
 	if (!strcmp(key, "blob"))
@@ -102,7 +102,7 @@ static struct sync_record *parse(char *text)
 		if (take(r, line, value) < 0)
 			break;
 	}
-	if (r->target && r->endpoint && r->container && r->blob)
+	if (r->target && r->account && r->container && r->blob)
 		return r;
 	record_free(r);
 	return NULL;
@@ -188,11 +188,11 @@ struct sync_record *sync_records_add(struct sync_records *r, const char *target)
 	return record;
 }
 
-int sync_record_set_source(struct sync_record *record, const char *endpoint, const char *container,
+int sync_record_set_source(struct sync_record *record, const char *account, const char *container,
 			   const char *blob)
 {
-	char *copies[3] = { strdup(endpoint), strdup(container), strdup(blob) };
-	char **places[3] = { &record->endpoint, &record->container, &record->blob };
+	char *copies[3] = { strdup(account), strdup(container), strdup(blob) };
+	char **places[3] = { &record->account, &record->container, &record->blob };
 
 	if (!copies[0] || !copies[1] || !copies[2]) {
 		for (int i = 0; i < 3; i++)
@@ -206,11 +206,11 @@ int sync_record_set_source(struct sync_record *record, const char *endpoint, con
 	return 0;
 }
 
-bool sync_record_is_of(const struct sync_record *record, const char *endpoint, const char *container,
+bool sync_record_is_of(const struct sync_record *record, const char *account, const char *container,
 		       const char *blob)
 {
 	return record->blob && !strcmp(record->blob, blob) && !strcmp(record->container, container) &&
-	       !strcmp(record->endpoint, endpoint);
+	       !strcmp(record->account, account);
 }
 
 /* --- writing --- */
@@ -254,8 +254,8 @@ int sync_record_prepare(const struct sync_record *record, int dir, struct err *e
 	cleanup_buf struct buf text = BUF_INIT(RECORD_MAX - 1);
 	struct record_names names = names_of(record);
 
-	buf_addf(&text, "state %s\ntarget %s\nendpoint %s\ncontainer %s\nblob %s\netag %s\ntime %s\n",
-		 record->pending ? "pending" : "installed", record->target, record->endpoint,
+	buf_addf(&text, "state %s\ntarget %s\naccount %s\ncontainer %s\nblob %s\netag %s\ntime %s\n",
+		 record->pending ? "pending" : "installed", record->target, record->account,
 		 record->container, record->blob, record->etag, record->time);
 	buf_addf(&text, "bytes %llu\nfiles %u\n", (unsigned long long)record->bytes, record->files);
 	if (text.failed)

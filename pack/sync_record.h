@@ -21,7 +21,7 @@ struct sync_record {
 	unsigned number;
 	bool pending;
 	char *target;                           /* below the root */
-	char *endpoint, *container, *blob;      /* where it came from */
+	char *account, *container, *blob;      /* where it came from */
 	char etag[BLOB_ETAG_MAX];               /* the version */
 	char time[32];                          /* of the installation, UTC */
 	uint64_t bytes;                         /* of the tree */
@@ -45,9 +45,9 @@ struct sync_record *sync_records_find(const struct sync_records *r, const char *
 struct sync_record *sync_records_add(struct sync_records *r, const char *target);
 
 /* Which blob it is of. 0, or -1: out of memory, and it is as it was. */
-int sync_record_set_source(struct sync_record *record, const char *endpoint, const char *container,
+int sync_record_set_source(struct sync_record *record, const char *account, const char *container,
 			   const char *blob);
-bool sync_record_is_of(const struct sync_record *record, const char *endpoint, const char *container,
+bool sync_record_is_of(const struct sync_record *record, const char *account, const char *container,
 		       const char *blob);
 
 /* Write it beside its place, where it does not count yet; and put it there. Not known

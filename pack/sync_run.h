@@ -21,7 +21,7 @@ struct sync_item {
 
 struct sync_run {
 	struct blob_client *client;
-	const char *endpoint, *container;
+	const char *account, *container;
 	const struct sync_options *options;
 	struct sync_root root;
 	struct pack_pool *pool;

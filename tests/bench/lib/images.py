@@ -57,4 +57,4 @@ class Images:
             self.run("truncate", "-s", "2300M", path + ".raw")
             self.run("mke2fs", "-q", "-F", "-t", "ext4", "-d", tree, path + ".raw")
             self.to_vhd(path + ".raw", path)
-        return self.cached("bench.vhd", make)
+        return self.cached("bench-drive.vhd", make)

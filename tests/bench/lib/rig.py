@@ -16,7 +16,6 @@ import service
 
 MIB = 1 << 20
 GIB = 1 << 30
-SNAPSHOT = "2026-01-01T00:00:00.0000000Z"
 
 # Whatever the caller has set about accounts and proxies is not what is measured.
 FOREIGN = ("CCP_", "AZURE_", "HPCPACK_", "http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY",
@@ -155,7 +154,7 @@ class Rig:
         argv = ["hpcpack", "mount", blob, where, "--container", "drives",
                 "--connection-string", self.service.account(endpoint)]
         argv += [] if endpoint == "tls" else ["--use-http"]
-        argv += [] if write else [f"--snapshot={SNAPSHOT}"]
+        argv += [] if write else [f"--snapshot={service.SNAPSHOT}"]
         argv += ["-o", options] if options else []
         self.run(*argv)
         pid = next(m["pid"] for m in self.list_mounts() if m["mountpoint"] == where)

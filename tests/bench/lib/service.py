@@ -9,25 +9,28 @@ import socket
 import subprocess
 import time
 
+SNAPSHOT = "2026-01-01T00:00:00.0000000Z"
 MODULE = "/usr/lib/nginx/modules/ngx_http_echo_module.so"
 
 CONF = """
 load_module {module};
-daemon off; worker_processes 1; pid {dir}/pid; error_log {dir}/error.log;
+user root; daemon off; worker_processes 1; pid {dir}/pid; error_log {dir}/error.log;
 events {{ worker_connections 1024; }}
 http {{
-	log_format short '$request_method $arg_comp $request_length';
+	log_format short '$request_method $arg_comp $http_content_length';
 	access_log off; sendfile on; keepalive_requests 100000000; keepalive_timeout 600s;
 	client_max_body_size 0; client_body_buffer_size 64k; default_type application/octet-stream;
 	client_body_temp_path {dir}/body; proxy_temp_path {dir}/proxy; fastcgi_temp_path {dir}/f;
 	uwsgi_temp_path {dir}/u; scgi_temp_path {dir}/s;
 	ssl_certificate {dir}/cert.pem; ssl_certificate_key {dir}/cert.key;
+	open_log_file_cache max=8;
+	map $request_uri $log_name {{ default "";{logs} }}
 	map $arg_comp $lease_id {{ default $http_x_ms_lease_id; lease $http_x_ms_proposed_lease_id; }}
 	server {{
 		listen 127.0.0.1:{port} backlog=1024; listen 127.0.0.1:{tls} ssl;
-		include {dir}/common.conf;
+		root {dir}/www; include {dir}/common.conf;
+		{access_log}
 {locations}
-		location / {{ root {dir}/www; }}
 	}}
 }}
 """
@@ -37,13 +40,12 @@ BLOB = """
 		location ~ ^/near/drives/({pattern})$ {{
 			if ($request_method ~ "PUT|DELETE") {{ rewrite ^ /written last; }}
 			if ($arg_comp = pagelist) {{ rewrite ^ /ranges/{name}.xml last; }}
-			{log}
 			add_header x-ms-blob-type PageBlob; add_header x-ms-lease-state available;
 			add_header x-ms-lease-status unlocked; add_header x-ms-snapshot {snapshot};
 			alias {file};
 		}}
 		location = /ranges/{name}.xml {{
-			{log} root {dir}/www; default_type application/xml;
+			root {dir}/www; default_type application/xml;
 			add_header x-ms-blob-content-length {size};
 		}}
 """
@@ -55,7 +57,10 @@ COMMON = """
 			add_header x-ms-request-id 0 always; add_header x-ms-copy-status success always;
 			add_header x-ms-copy-id 1 always; return 201;
 		}
-		location /near/ { rewrite ^ /written last; }
+		location /near/ {
+			if ($request_method ~ "PUT|DELETE") { rewrite ^ /written last; }
+			return 404;
+		}
 		location /sink { return 201; }
 """
 
@@ -66,6 +71,8 @@ DELAYED = """
 		location ~ ^/{name}-plain/(.*)$ {{ echo_sleep {seconds}; echo_exec /plain/$1; }}
 		location ~ ^/{name}-sink {{ echo_read_request_body; echo_sleep {seconds}; echo_exec /sink; }}
 """
+
+ACCESS_LOG = "access_log {dir}/$log_name.log short if=$log_name;"
 
 DELAYS = {"far": 0.020, "close": 0.002}
 
@@ -90,7 +97,7 @@ def free_ports(count):
 class Service:
     def __init__(self, rig):
         self.rig, self.blobs, self.process = rig, {}, None
-        self.plain = None
+        self.plain, self.logged = None, ""
         self.port, self.tls = free_ports(2)
         self.dir = rig.path("nginx")
         os.makedirs(self.dir + "/www/ranges", exist_ok=True)
@@ -110,10 +117,11 @@ class Service:
         size = os.path.getsize(file)
         with open(f"{self.dir}/www/ranges/{name}.xml", "w", encoding="utf-8") as f:
             f.write(ranges_xml(ranges or [(0, size)]))
-        self.blobs[name] = BLOB.format(
-            name=name, file=file, size=size, dir=self.dir, snapshot="2026-01-01T00:00:00.0000000Z",
-            pattern=pattern or name.replace(".", r"\."),
-            log=f"access_log {self.dir}/{name}.log short;" if log else "")
+        pattern = pattern or name.replace(".", r"\.")
+        self.blobs[name] = BLOB.format(name=name, file=file, size=size, dir=self.dir, snapshot=SNAPSHOT,
+                                       pattern=pattern)
+        if log:
+            self.logged += f' "~/drives/{pattern}" {name};'
         self.restart()
 
     def serve_plain(self, folder):
@@ -122,9 +130,12 @@ class Service:
             self.restart()
 
     def requests(self, name):
-        """Lines [method, comp, bytes] of the requests for a blob that is logged."""
+        """(method, comp, bytes of the body) of each request for a blob that is logged."""
+        if not os.path.exists(f"{self.dir}/{name}.log"):
+            return []
         with open(f"{self.dir}/{name}.log", encoding="utf-8") as f:
-            return [line.split() for line in f]
+            fields = [line.split() for line in f]
+        return [(method, comp, 0 if size == "-" else int(size)) for method, comp, size in fields]
 
     def restart(self):
         if self.process:
@@ -138,7 +149,8 @@ class Service:
             f.write(COMMON)
         with open(f"{self.dir}/nginx.conf", "w", encoding="utf-8") as f:
             f.write(CONF.format(module=MODULE, dir=self.dir, port=self.port, tls=self.tls,
-                                locations=locations))
+                                locations=locations, logs=self.logged,
+                                access_log=ACCESS_LOG.format(dir=self.dir) if self.logged else ""))
         self.process = self.rig.spawn("nginx.log", "nginx", "-p", self.dir, "-c",
                                       f"{self.dir}/nginx.conf", "-e", f"{self.dir}/error.log")
         end = time.monotonic() + 10
