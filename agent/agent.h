@@ -9,6 +9,7 @@
 #include <sys/types.h>
 
 #include "agent/mounts.h"
+#include "agent/package_sync.h"
 #include "agent/settings.h"
 
 enum agent_end { AGENT_GOES_ON, AGENT_UNMOUNTS, AGENT_LEAVES_MOUNTS };
@@ -16,6 +17,7 @@ enum agent_end { AGENT_GOES_ON, AGENT_UNMOUNTS, AGENT_LEAVES_MOUNTS };
 struct agent {
 	struct settings settings;
 	struct mounts mounts;
+	struct package_sync *sync; /* from before the first connection to the last one's end */
 	char since[32];
 	int wake_fd;              /* eventfd: main looks at `end` and the idle time */
 	int cancel_fd;            /* eventfd, readable when mounts under way must give up */
@@ -45,7 +47,9 @@ json_t *list_op(struct agent *a, const struct caller *c, const json_t *request, 
 json_t *status_op(struct agent *a, const struct caller *c, const json_t *request, struct err *err);
 json_t *stop_op(struct agent *a, const struct caller *c, const json_t *request, struct err *err);
 
-/* list_op.c: one entry, as agent/proto.h has it. */
+/* list_op.c: the entries of all that the caller may see; NULL: out of memory. */
+json_t *mount_entries(struct agent *a, const struct caller *c);
+/* One entry, as agent/proto.h has it. */
 json_t *mount_entry(struct agent *a, struct mount *m);
 
 /* mount_op.c: the reply went nowhere: take the mount back. */

@@ -1,5 +1,5 @@
 /*
- * {"op":"list"} and {"op":"status"}: what there is, and how it is.
+ * {"op":"list"}: what there is, and how it is.
  */
 #include <config.h>
 
@@ -149,9 +149,10 @@ static json_t *pack_entry(const struct mount *m, const json_t *status)
 	judge(m, status, &view);
 	files = files && v->mountpoint[0];
 	entry = json_pack(
-		"{s:s, s:s, s:s, s:s, s:o, s:s, s:s, s:s, s:o, s:b, s:o, s:o, s:o, s:o, s:I, s:s, s:s, "
+		"{s:s, s:s, s:s, s:s, s:o, s:o, s:s, s:s, s:s, s:o, s:b, s:o, s:o, s:o, s:o, s:I, s:s, s:s, "
 		"s:I, s:I, s:o}",
-		"id", m->id, "account", m->account, "container", m->container, "blob", m->blob,
+		"id", m->id, "kind", mount_kind_name(m->kind), "account", m->account, "container",
+		m->container, "blob", text_or_null(*m->blob ? m->blob : NULL),
 		"snapshot", text_or_null(m->snapshot), "mountpoint", m->mountpoint, "mode",
 		m->read_only ? "ro" : "rw", "state", mount_state_name(view.state), "reason",
 		channel_text(view.reason), "raw", m->raw, "filesystem",
@@ -160,7 +161,7 @@ static json_t *pack_entry(const struct mount *m, const json_t *status)
 		v->partition ? json_integer(v->partition) : json_null(), "device", pack_device(v),
 		"uid", (json_int_t)m->uid, "user", m->user, "since", m->since, "pid",
 		(json_int_t)m->worker, "size", (json_int_t)m->size, "lease", pack_lease(status));
-	for (const char *const *key = (const char *const[]){ "bytes_read", "bytes_written", "requests",
+	for (const char *const *key = (const char *const[]){ "bytes_read", "bytes_written", "cache_dir_read", "requests",
 							     "retries", "cache_size", "cache_used",
 							     "dirty", NULL };
 	     entry && *key; key++)
@@ -197,37 +198,26 @@ json_t *mount_entry(struct agent *a, struct mount *m)
 	return entry ? entry : json_null();
 }
 
-json_t *list_op(struct agent *a, const struct caller *c, const json_t *request, struct err *err)
+json_t *mount_entries(struct agent *a, const struct caller *c)
 {
 	struct mount **mounts = mounts_all(&a->mounts, c->uid);
-	json_t *array, *reply = NULL;
+	json_t *array;
 	size_t count = 0;
 
 	while (mounts && mounts[count])
 		count++;
 	array = mounts ? entries(a, mounts, count) : NULL;
-	if (array)
-		reply = json_pack("{s:b, s:o}", "ok", true, "mounts", array);
 	for (size_t i = 0; i < count; i++)
 		mount_unref(&a->mounts, mounts[i]);
 	free(mounts);
-	if (!reply)
-		err_set(err, ERR_NO_MEMORY, "out of memory");
-	return reply;
+	return array;
 }
 
-json_t *status_op(struct agent *a, const struct caller *c, const json_t *request, struct err *err)
+json_t *list_op(struct agent *a, const struct caller *c, const json_t *request, struct err *err)
 {
-	struct mount **mounts = mounts_all(&a->mounts, c->uid);
-	json_int_t count = 0;
-	json_t *reply;
+	json_t *array = mount_entries(a, c);
+	json_t *reply = array ? json_pack("{s:b, s:o}", "ok", true, "mounts", array) : NULL;
 
-	for (; mounts && mounts[count]; count++)
-		mount_unref(&a->mounts, mounts[count]);
-	free(mounts);
-	reply = json_pack("{s:b, s:s, s:I, s:s, s:s, s:I}", "ok", true, "version", PACKAGE_VERSION,
-			  "pid", (json_int_t)getpid(), "runtime_dir", a->settings.runtime_dir, "since",
-			  a->since, "mounts", count);
 	if (!reply)
 		err_set(err, ERR_NO_MEMORY, "out of memory");
 	return reply;

@@ -227,6 +227,7 @@ static void finish(struct agent *a)
 	eventfd_write(a->cancel_fd, 1);
 	if (a->end == AGENT_UNMOUNTS)
 		clean = unmount_all(a);
+	package_sync_stop(a->sync);
 	clock_gettime(CLOCK_REALTIME, &until);
 	until.tv_sec += LAST_WORDS_S;
 	pthread_mutex_lock(&a->lock);
@@ -235,6 +236,8 @@ static void finish(struct agent *a)
 	pthread_cond_broadcast(&a->quiet);
 	while (a->connections && pthread_cond_timedwait(&a->quiet, &a->lock, &until) != ETIMEDOUT)
 		;
+	if (!a->connections)
+		package_sync_free(a->sync);
 	pthread_mutex_unlock(&a->lock);
 	log_info("ended%s", a->end == AGENT_LEAVES_MOUNTS ? "; the mounts stay" : "");
 }
@@ -253,7 +256,11 @@ static int run(struct agent *a, const struct command *c, int signals, int ready,
 		detach_from_terminal(a, ready);
 		close(ready);
 	}
-	tell_systemd("READY=1\nSTATUS=Serving");
+	if (!package_sync_awaited(&a->settings))
+		tell_systemd("READY=1\nSTATUS=Serving");
+	a->sync = package_sync_start(&a->settings, a->cancel_fd, tell_systemd, err);
+	if (!a->sync)
+		return -1;
 	server_run(a, listener, signals);
 	close(steal_fd(&listener));
 	finish(a);

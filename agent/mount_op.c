@@ -56,26 +56,28 @@ static void tell_progress(void *arg, const char *text)
 	json_decref(msg);
 }
 
-/* A user's --raw: a FUSE mount can't be bound by a user, so the worker mounts
+/* A user's --raw or package: a FUSE mount can't be bound by a user, so the worker mounts
  * itself where the user wants to see it. */
 static bool worker_mounts_itself(const struct mount *m)
 {
-	return m->raw && m->uid != 0;
+	return mount_is_bare(m) && m->uid != 0;
 }
 
-static int run_worker(struct making *k, struct err *err)
+static int start_worker(struct making *k, struct err *err)
 {
 	struct mount *m = k->mount;
-	const int cancel[] = { k->caller->fd, k->agent->cancel_fd };
-	const char *snapshot;
-	json_t *job, *ready;
+	json_t *job;
 	int rc = -1;
 
+	k->job.kind = m->kind == MOUNT_DRIVE ? JOB_DRIVE : JOB_PACKAGE;
 	if (worker_mounts_itself(m)) {
 		guard_lower(m->mountpoint);
+		free(k->job.fuse_dir);
 		k->job.fuse_dir = strdup(m->mountpoint);
 		if (!k->job.fuse_dir)
 			return err_set(err, ERR_NO_MEMORY, "out of memory");
+	} else {
+		free(steal_ptr(&k->job.fuse_dir));
 	}
 	job = worker_job_to_json(&k->job);
 	if (!job)
@@ -83,9 +85,20 @@ static int run_worker(struct making *k, struct err *err)
 	else
 		rc = worker_start(m, k->agent->settings.programs, job, err);
 	json_decref(job);
-	if (rc < 0 || record_write(m, err) < 0)
+	return rc < 0 ? -1 : record_write(m, err);
+}
+
+static int run_worker(struct making *k, bool *other, struct err *err)
+{
+	struct mount *m = k->mount;
+	const int cancel[] = { k->caller->fd, k->agent->cancel_fd };
+	const char *snapshot;
+	json_t *ready;
+
+	*other = false;
+	if (start_worker(k, err) < 0)
 		return -1;
-	ready = worker_wait_ready(m, cancel, 2, tell_progress, (void *)k->caller, err);
+	ready = worker_wait_ready(m, cancel, 2, tell_progress, (void *)k->caller, other, err);
 	if (!ready)
 		return -1;
 	snapshot = json_string_value(json_object_get(ready, "snapshot"));
@@ -96,6 +109,49 @@ static int run_worker(struct making *k, struct err *err)
 	json_decref(ready);
 	k->worker_ready = true;
 	return 0;
+}
+
+static int become(struct making *k, enum mount_kind kind, struct err *err)
+{
+	struct mount *m = k->mount;
+
+	if (kind == MOUNT_DRIVE) {
+		if (mounts_is_drive(&k->agent->mounts, m, err) < 0)
+			return -1;
+	} else {
+		pthread_mutex_lock(&k->agent->mounts.lock);
+		m->kind = kind;
+		pthread_mutex_unlock(&k->agent->mounts.lock);
+	}
+	return mount_request_check_kind(k, err);
+}
+
+/* What a blob is, its first bytes and last ones say: the worker that was expected to
+ * fit looks first, the other one if it finds that it does not. */
+static int run_fitting_worker(struct making *k, struct err *err)
+{
+	enum mount_kind first = k->mount->kind;
+	struct err why;
+	bool other;
+
+	if (run_worker(k, &other, err) == 0)
+		return 0;
+	if (!other || !k->either)
+		return -1;
+	why = *err;
+	worker_drop(k->mount);
+	if (become(k, first == MOUNT_DRIVE ? MOUNT_PACKAGE : MOUNT_DRIVE, err) < 0)
+		return -1;
+	if (run_worker(k, &other, err) == 0)
+		return 0;
+	/* Neither: said in the words of the drive's, which know more types of blobs. */
+	if (other && first == MOUNT_DRIVE) {
+		*err = why;
+		err_append(err, "; nor is it a zip or OPC package");
+	} else if (other) {
+		err_append(err, "; nor is it a zip or OPC package");
+	}
+	return -1;
 }
 
 /* {"op":"window"}: part of the disk as the file fs/part. */
@@ -167,7 +223,7 @@ static int attach(struct making *k, struct err *err)
 {
 	struct volume v;
 
-	if ((k->mount->raw ? attach_raw(k, &v, err) : attach_files(k, &v, err)) < 0)
+	if ((mount_is_bare(k->mount) ? attach_raw(k, &v, err) : attach_files(k, &v, err)) < 0)
 		return -1;
 	pthread_mutex_lock(&k->agent->mounts.lock);
 	k->mount->volume = v;
@@ -211,9 +267,10 @@ static int build(struct making *k, const json_t *request, struct err *err)
 	if (mounts_add(&k->agent->mounts, m, err) < 0)
 		return -1;
 	k->listed = true;
-	if (make_dir(k, err) < 0 || run_worker(k, err) < 0)
+	if (make_dir(k, err) < 0 || run_fitting_worker(k, err) < 0)
 		return -1;
-	tell_progress((void *)k->caller, "attaching the volume");
+	if (!mount_is_bare(m))
+		tell_progress((void *)k->caller, "attaching the volume");
 	if (attach(k, err) < 0)
 		return -1;
 	if (cancelled(k))

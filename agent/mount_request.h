@@ -17,8 +17,12 @@ struct making {
 	struct mount_options options;
 	int partition;
 	struct mount *mount;
+	bool either;              /* nobody said whether it is a drive or a package */
 	bool listed, dir_made, worker_ready;
 };
+
+/* Do the options fit what it turned out to be? */
+int mount_request_check_kind(struct making *k, struct err *err);
 
 /* Fill in job, options, partition and what the mount has from the request; all of
  * it is `k`'s own then. The mount point is not looked at. 0 or -1. */

@@ -139,12 +139,15 @@ int mountpoint_make(const char *root, const char *container, const char *blob, u
 
 	if (len > 4 && !strcasecmp(blob + len - 4, ".vhd"))
 		len -= 4;
-	if (!tame(container) || !tame(blob))
+	if (!tame(container) || (*blob && !tame(blob)))
 		return err_set(err, ERR_USAGE, "%s/%s makes no folder name; name a mount point", container,
 			       blob);
 	if (default_root(root, uid, &path, err) < 0)
 		return -1;
-	buf_addf(&path, "/%s/%.*s", container, (int)len, blob);
+	if (*blob)
+		buf_addf(&path, "/%s/%.*s", container, (int)len, blob);
+	else
+		buf_addf(&path, "/%s.d", container);
 	if (path.failed)
 		return err_set(err, ERR_USAGE, "%s/%s is too long for a folder name; name a mount point",
 			       container, blob);

@@ -15,7 +15,8 @@
 int mountpoint_check(const char *wanted, uid_t uid, gid_t gid, char **out, struct err *err);
 
 /*
- * The default: ROOT/CONTAINER/BLOB without ".vhd"; ROOT is `root` if not NULL,
+ * The default: ROOT/CONTAINER/BLOB without ".vhd", or ROOT/CONTAINER.d for a whole
+ * container (blob "", a name that no container has); ROOT is `root` if not NULL,
  * else /mnt/hpcpack for root and HOME/hpcpack for others. Made if it is not
  * there (*made); then checked as above.
  */

@@ -30,6 +30,25 @@ enum mount_state mount_state_from_name(const char *name)
 	return MOUNT_DEGRADED;
 }
 
+static const char *const kind_names[] = {
+	[MOUNT_DRIVE] = "drive", [MOUNT_PACKAGE] = "package", [MOUNT_CONTAINER] = "container",
+};
+
+const char *mount_kind_name(enum mount_kind k)
+{
+	return kind_names[k];
+}
+
+bool mount_kind_from_name(const char *name, enum mount_kind *out)
+{
+	for (unsigned i = 0; i < ARRAY_LEN(kind_names); i++)
+		if (!strcmp(kind_names[i], name)) {
+			*out = (enum mount_kind)i;
+			return true;
+		}
+	return false;
+}
+
 void mounts_init(struct mounts *t)
 {
 	memset(t, 0, sizeof(*t));
@@ -114,7 +133,11 @@ void mount_unref(struct mounts *t, struct mount *m)
 
 void mount_name(const struct mount *m, char *out, size_t size)
 {
-	snprintf(out, size, "%s/%s/%s%s%s", m->account, m->container, m->blob,
+	if (!m->account || !m->container || !m->blob) {
+		snprintf(out, size, "a mount that was refused");
+		return;
+	}
+	snprintf(out, size, "%s/%s%s%s%s%s", m->account, m->container, *m->blob ? "/" : "", m->blob,
 		 m->snapshot ? "?snapshot=" : "", m->snapshot ? m->snapshot : "");
 }
 
@@ -127,7 +150,7 @@ static bool same_drive(const struct mount *a, const struct mount *b)
 /* Only one of ours can hold the lease. */
 static bool holds_lease(const struct mount *m)
 {
-	return !m->wanted_snapshot && m->state != MOUNT_FAILED && m->state != MOUNT_LOST;
+	return m->kind == MOUNT_DRIVE && !m->wanted_snapshot && m->state != MOUNT_FAILED && m->state != MOUNT_LOST;
 }
 
 static int check_conflicts(const struct mounts *t, const struct mount *m, struct err *err)
@@ -135,13 +158,13 @@ static int check_conflicts(const struct mounts *t, const struct mount *m, struct
 	for (const struct mount *o = t->first; o; o = o->next) {
 		char name[1600];
 
-		if (o->state == MOUNT_FAILED)
+		if (o == m || o->state == MOUNT_FAILED)
 			continue;
 		mount_name(o, name, sizeof(name));
 		if (!strcmp(o->mountpoint, m->mountpoint))
 			return err_set(err, ERR_BUSY, "%s is already a mount point: %s is mounted there",
 				       m->mountpoint, name);
-		if (holds_lease(o) && !m->wanted_snapshot && same_drive(o, m))
+		if (holds_lease(o) && holds_lease(m) && same_drive(o, m))
 			return err_set(err, ERR_BUSY, "%s is already mounted at %s by %s; unmount it "
 				       "first, or mount a snapshot with --snapshot", name, o->mountpoint,
 				       o->user);
@@ -165,6 +188,17 @@ int mounts_add(struct mounts *t, struct mount *m, struct err *err)
 		m->refs++;
 		t->count++;
 	}
+	pthread_mutex_unlock(&t->lock);
+	return rc;
+}
+
+int mounts_is_drive(struct mounts *t, struct mount *m, struct err *err)
+{
+	int rc;
+
+	pthread_mutex_lock(&t->lock);
+	m->kind = MOUNT_DRIVE;
+	rc = check_conflicts(t, m, err);
 	pthread_mutex_unlock(&t->lock);
 	return rc;
 }
@@ -258,6 +292,11 @@ static bool names(const struct mount *m, const char *target)
 {
 	size_t account = strlen(m->account), container = strlen(m->container);
 
+	if (!*m->blob && !strcmp(target, m->container))
+		return true;
+	if (!*m->blob)
+		return !strncmp(target, m->account, account) && target[account] == '/' &&
+		       !strcmp(target + account + 1, m->container);
 	if (!strcmp(target, m->blob))
 		return true;
 	if (!strncmp(target, m->account, account) && target[account] == '/' &&

@@ -40,9 +40,15 @@ enum mount_state mount_state_from_name(const char *name);
 
 #define MOUNT_ID_MAX 17
 
+/* What is mounted. Of a blob whose kind nobody knows yet: what its name suggests. */
+enum mount_kind { MOUNT_DRIVE, MOUNT_PACKAGE, MOUNT_CONTAINER };
+const char *mount_kind_name(enum mount_kind k);
+bool mount_kind_from_name(const char *name, enum mount_kind *out);
+
 struct mount {
 	char id[MOUNT_ID_MAX];       /* random, hexadecimal */
-	char *account, *container, *blob;
+	enum mount_kind kind;        /* changes only while a mount request has it */
+	char *account, *container, *blob; /* blob "": the whole container */
 	char *wanted_snapshot;       /* "new", "latest", a time; NULL: the blob itself */
 	char *dir;                   /* RUNTIME/mounts/ID */
 	char *mountpoint;
@@ -82,12 +88,19 @@ struct mounts {
 void mounts_init(struct mounts *t);
 void mounts_destroy(struct mounts *t);
 
+/* The files are those of the worker's own FUSE mount: no volume lies between. */
+static inline bool mount_is_bare(const struct mount *m)
+{
+	return m->raw || m->kind != MOUNT_DRIVE;
+}
+
 /* A mount with a fresh id and one reference, not in the table. */
 struct mount *mount_new(const char *runtime_dir, const char *id, struct err *err);
 void mount_ref(struct mounts *t, struct mount *m);
 void mount_unref(struct mounts *t, struct mount *m);
 
-/* "account/container/blob", for messages; with the snapshot if it has one. */
+/* "account/container/blob", for messages; with the snapshot if it has one. Also of
+ * a mount whose request could not be read. */
 void mount_name(const struct mount *m, char *out, size_t size);
 
 /* Put it into the table (which takes a reference), busy. Refused when the mount
@@ -97,6 +110,9 @@ int mounts_add(struct mounts *t, struct mount *m, struct err *err);
 
 /* Take it out; the table's reference is dropped. */
 void mounts_remove(struct mounts *t, struct mount *m);
+
+/* What was taken for another kind is a drive after all: refused like mounts_add(). */
+int mounts_is_drive(struct mounts *t, struct mount *m, struct err *err);
 
 /* A failed mount at the same mount point, with a reference; NULL: none. */
 struct mount *mounts_superseded(struct mounts *t, const struct mount *by);

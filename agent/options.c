@@ -10,7 +10,10 @@
 #include "blob/config.h"
 
 #define CACHE_MIN (1ull << 20)
+#define UNPACK_MIN (16ull << 20)
 #define CACHE_MAX (1ull << 40)
+#define CACHE_DIR_MIN (16ull << 20)
+#define CACHE_DIR_MAX (1ull << 50)
 
 static int parse_cache(const char *value, struct mount_options *out, struct err *err)
 {
@@ -18,6 +21,25 @@ static int parse_cache(const char *value, struct mount_options *out, struct err 
 	    out->cache_bytes > CACHE_MAX)
 		return err_set(err, ERR_USAGE, "-o cache=%s: a size from 1M to 1T is needed, like "
 			       "cache=256M", value);
+	return 0;
+}
+
+static int parse_cache_dir(const char *value, struct mount_options *out, struct err *err)
+{
+	if (value[0] != '/')
+		return err_set(err, ERR_USAGE, "-o cache-dir=%s: an absolute path is needed, like "
+			       "cache-dir=/var/cache/hpcpack", value);
+	free(out->cache_dir);
+	out->cache_dir = strdup(value);
+	return out->cache_dir ? 0 : err_set(err, ERR_NO_MEMORY, "out of memory");
+}
+
+static int parse_cache_size(const char *value, struct mount_options *out, struct err *err)
+{
+	if (parse_size(value, &out->cache_dir_bytes) < 0 || out->cache_dir_bytes < CACHE_DIR_MIN ||
+	    out->cache_dir_bytes > CACHE_DIR_MAX)
+		return err_set(err, ERR_USAGE, "-o cache-size=%s: a size from 16M to 1024T is needed, like "
+			       "cache-size=10G", value);
 	return 0;
 }
 
@@ -29,12 +51,47 @@ static int parse_deadline(const char *value, struct mount_options *out, struct e
 	return 0;
 }
 
+static int parse_refresh(const char *value, struct mount_options *out, struct err *err)
+{
+	unsigned ms;
+
+	if (parse_time_ms(value, &ms) < 0 || ms < 1000 || ms > 86400000)
+		return err_set(err, ERR_USAGE, "-o refresh=%s: a time from 1s to 24h is needed, like "
+			       "refresh=30s", value);
+	out->refresh_s = ms / 1000;
+	out->package_only = "refresh";
+	return 0;
+}
+
+static int parse_unpack_cache(const char *value, struct mount_options *out, struct err *err)
+{
+	if (parse_size(value, &out->unpack_bytes) < 0 || out->unpack_bytes < UNPACK_MIN ||
+	    out->unpack_bytes > CACHE_MAX)
+		return err_set(err, ERR_USAGE, "-o unpack-cache=%s: a size from 16M to 1T is needed, like "
+			       "unpack-cache=1G", value);
+	out->package_only = "unpack-cache";
+	return 0;
+}
+
 static int parse_one(const char *o, struct mount_options *out, struct buf *rest, struct err *err)
 {
 	if (!strncmp(o, "cache=", 6))
 		return parse_cache(o + 6, out, err);
+	if (!strncmp(o, "cache-dir=", 10))
+		return parse_cache_dir(o + 10, out, err);
+	if (!strncmp(o, "cache-size=", 11))
+		return parse_cache_size(o + 11, out, err);
 	if (!strncmp(o, "deadline=", 9))
 		return parse_deadline(o + 9, out, err);
+	if (!strncmp(o, "refresh=", 8))
+		return parse_refresh(o + 8, out, err);
+	if (!strncmp(o, "unpack-cache=", 13))
+		return parse_unpack_cache(o + 13, out, err);
+	if (!strcmp(o, "opcparts")) {
+		out->opcparts = true;
+		out->package_only = "opcparts";
+		return 0;
+	}
 	if (!strcmp(o, "sync"))
 		out->sync = true;
 	else if (!strcmp(o, "ro"))
@@ -48,7 +105,7 @@ static int parse_one(const char *o, struct mount_options *out, struct buf *rest,
 	return 0;
 }
 
-int mount_options_parse(const char *text, struct mount_options *out, struct err *err)
+static int parse_all(const char *text, struct mount_options *out, struct err *err)
 {
 	cleanup_free char *copy = strdup(text ? text : "");
 	cleanup_buf struct buf rest = BUF_INIT(4096);
@@ -59,19 +116,34 @@ int mount_options_parse(const char *text, struct mount_options *out, struct err 
 		return err_set(err, ERR_NO_MEMORY, "out of memory");
 	for (char *o = strtok_r(copy, ",", &save); o; o = strtok_r(NULL, ",", &save))
 		if (parse_one(o, out, &rest, err) < 0)
-			return -1;
-	if (rest.failed)
-		return err_set(err, ERR_USAGE, "-o: the options are too long");
-	if (rest.len) {
-		out->rest = buf_steal(&rest);
-		if (!out->rest)
-			return err_set(err, ERR_NO_MEMORY, "out of memory");
+			goto failed;
+	if (rest.failed) {
+		err_set(err, ERR_USAGE, "-o: the options are too long");
+		goto failed;
 	}
-	return 0;
+	if (!rest.len)
+		return 0;
+	out->rest = buf_steal(&rest);
+	if (out->rest)
+		return 0;
+	err_set(err, ERR_NO_MEMORY, "out of memory");
+failed:
+	mount_options_free(out);
+	return -1;
+}
+
+int mount_options_parse(const char *text, struct mount_options *out, struct err *err)
+{
+	int rc = parse_all(text, out, err);
+
+	if (rc < 0)
+		mount_options_free(out);
+	return rc;
 }
 
 void mount_options_free(struct mount_options *o)
 {
+	free(o->cache_dir);
 	free(o->rest);
-	o->rest = NULL;
+	o->cache_dir = o->rest = NULL;
 }

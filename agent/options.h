@@ -12,10 +12,17 @@
 
 struct mount_options {
 	uint64_t cache_bytes;    /* cache=SIZE; 0: not said */
+	char *cache_dir;         /* cache-dir=DIR, absolute; owned; NULL: not said */
+	uint64_t cache_dir_bytes; /* cache-size=SIZE; 0: not said */
 	unsigned io_deadline_ms; /* deadline=TIME; 0: not said */
 	bool sync;               /* every write is durable before it returns */
 	bool read_only;          /* ro */
 	bool allow_other;
+	/* Of packages and containers. */
+	unsigned refresh_s;      /* refresh=TIME; 0: not said */
+	uint64_t unpack_bytes;   /* unpack-cache=SIZE; 0: not said */
+	bool opcparts;
+	const char *package_only; /* the first of those that a drive can't have; NULL */
 	char *rest;              /* owned; NULL: none */
 };
 

@@ -2,15 +2,13 @@
 
 #include "agent/record.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-#include "blob/base/buf.h"
+#include "agent/json_file.h"
 #include "blob/base/cleanup.h"
 #include "fs/channel.h"
 
@@ -44,9 +42,9 @@ static json_t *pack(const struct mount *m)
 
 	boot_id(boot);
 	return json_pack(
-		"{s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:s, s:b, s:b, s:b, s:I, s:I, s:s, s:s, s:I, s:I, "
-		"s:I, s:s, s:o, s:b, s:b, s:o}",
-		"id", m->id, "boot", boot, "account", m->account, "container", m->container, "blob",
+		"{s:s, s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:s, s:b, s:b, s:b, s:I, s:I, s:s, s:s, s:I, "
+		"s:I, s:I, s:s, s:o, s:b, s:b, s:o}",
+		"kind", mount_kind_name(m->kind), "id", m->id, "boot", boot, "account", m->account, "container", m->container, "blob",
 		m->blob, "wanted_snapshot", text_or_null(m->wanted_snapshot), "snapshot",
 		text_or_null(m->snapshot), "mountpoint", m->mountpoint, "mountpoint_made",
 		m->mountpoint_made, "read_only", m->read_only, "raw", m->raw, "uid",
@@ -57,63 +55,14 @@ static json_t *pack(const struct mount *m)
 		pack_volume(&m->volume));
 }
 
-static int write_all(int fd, const char *text, size_t len)
-{
-	while (len) {
-		ssize_t n = write(fd, text, len);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return -1;
-		text += n;
-		len -= (size_t)n;
-	}
-	return 0;
-}
-
 int record_write(const struct mount *m, struct err *err)
 {
-	cleanup_close int dir = open(m->dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	cleanup_close int fd = -1;
-	cleanup_free char *text = NULL;
 	json_t *obj = pack(m);
+	int rc = obj ? json_file_write(m->dir, "mount.json", obj, err)
+		     : err_set(err, ERR_NO_MEMORY, "%s: could not make the record", m->dir);
 
-	text = obj ? json_dumps(obj, JSON_INDENT(1) | JSON_SORT_KEYS) : NULL;
 	json_decref(obj);
-	if (!text)
-		return err_set(err, ERR_NO_MEMORY, "%s: could not make the record", m->dir);
-	if (dir >= 0) {
-		unlinkat(dir, "mount.json.new", 0);
-		fd = openat(dir, "mount.json.new", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	}
-	if (fd < 0 || write_all(fd, text, strlen(text)) < 0 ||
-	    renameat(dir, "mount.json.new", dir, "mount.json") < 0)
-		return err_set_errno(err, errno, "%s/mount.json", m->dir);
-	return 0;
-}
-
-static json_t *load(const char *path, struct err *err)
-{
-	cleanup_close int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-	cleanup_free char *text = malloc(RECORD_MAX);
-	json_t *obj;
-	struct stat st;
-	ssize_t n;
-
-	if (fd < 0 || fstat(fd, &st) < 0) {
-		err_set_errno(err, errno, "%s", path);
-		return NULL;
-	}
-	if (!S_ISREG(st.st_mode) || st.st_uid != geteuid() || st.st_nlink != 1) {
-		err_set(err, ERR_PERMISSION, "%s was not written by this agent's user", path);
-		return NULL;
-	}
-	n = text ? read(fd, text, RECORD_MAX) : -1;
-	obj = n > 0 ? json_loadb(text, (size_t)n, JSON_REJECT_DUPLICATES, NULL) : NULL;
-	if (!obj)
-		err_set(err, ERR_FORMAT, "%s is not a record of a mount", path);
-	return obj;
+	return rc;
 }
 
 static int unpack_volume(json_t *obj, struct volume *v)
@@ -151,18 +100,20 @@ static int unpack(json_t *obj, struct mount *m, const char **id, const char **bo
 	const char *user, *since, *state, *reason;
 	json_int_t uid, gid, size, worker, start;
 	json_t *volume, *wanted, *snapshot;
+	const char *kind = mount_kind_name(MOUNT_DRIVE); /* an older agent knew no other */
 	int made, read_only, raw, lingering, guarded;
 
 	if (json_unpack(obj,
 			"{s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:s, s:b, s:b, s:b, s:I, s:I, s:s, s:s, s:I, "
-			"s:I, s:I, s:s, s:s, s:b, s:b, s:o}",
+			"s:I, s:I, s:s, s:s, s:b, s:b, s:o, s?s}",
 			"id", id, "boot", boot, "account", &account, "container", &container, "blob",
 			&blob, "wanted_snapshot", &wanted, "snapshot", &snapshot, "mountpoint",
 			&mountpoint, "mountpoint_made", &made, "read_only", &read_only, "raw", &raw,
 			"uid", &uid, "gid", &gid, "user", &user, "since", &since, "size", &size,
 			"worker", &worker, "worker_start", &start, "state", &state, "reason", &reason,
-			"lingering", &lingering, "guarded", &guarded, "volume", &volume) < 0 ||
-	    unpack_volume(volume, &m->volume) < 0)
+			"lingering", &lingering, "guarded", &guarded, "volume", &volume,
+			"kind", &kind) < 0 ||
+	    !mount_kind_from_name(kind, &m->kind) || unpack_volume(volume, &m->volume) < 0)
 		return -1;
 	m->mountpoint_made = made;
 	m->read_only = read_only;
@@ -202,7 +153,7 @@ struct mount *record_read(const char *runtime_dir, const char *id, bool *same_bo
 		err_set(err, ERR_NO_MEMORY, "out of memory");
 		goto failed;
 	}
-	obj = load(path, err);
+	obj = json_file_read(path, RECORD_MAX, err);
 	if (!obj)
 		goto failed;
 	if (unpack(obj, m, &its_id, &its_boot) < 0 || strcmp(its_id, m->id)) {

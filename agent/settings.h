@@ -11,7 +11,9 @@
 
 struct settings {
 	char *runtime_dir;          /* absolute */
-	char *programs;             /* the folder of hpcpack-drive and hpcpack-fusedriver */
+	char *programs;             /* the folder of the workers and hpcpack-fusedriver */
+	char *sync_program;         /* hpcsync */
+	char *config;               /* the file that this is from; NULL: none */
 	char *mount_root;           /* NULL: /mnt/hpcpack for root, ~/hpcpack for others */
 	char *socket_group;         /* its members may use a root agent; NULL: nobody */
 	bool users_may_use_kernel_drivers;
@@ -20,8 +22,14 @@ struct settings {
 	unsigned lease_duration_s;
 	unsigned io_deadline_ms;
 	uint64_t cache_bytes;
+	char *cache_dir;            /* of root's (the agent's user's) mounts; NULL: none */
+	uint64_t cache_dir_bytes;
 	unsigned connections, io_threads; /* of each worker; 0: its defaults */
 	unsigned log_level;
+	char *package_root;         /* CCP_PACKAGE_ROOT or [packages] root; NULL: the usual */
+	bool sync_at_start;         /* also if nothing is said: root's agent, with an account */
+	bool sync_required;         /* ready only after the first sync has succeeded */
+	unsigned sync_interval_ms;  /* from start to start; 0: none but at the start */
 };
 
 /* Read `path` (NULL: the usual places) over the defaults. What is set in *s

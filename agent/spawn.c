@@ -7,10 +7,10 @@
 #include <grp.h>
 #include <pwd.h>
 #include <signal.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -22,7 +22,8 @@
  * system calls and nothing else. */
 struct plan {
 	const struct spawn *s;
-	char *envp[8];
+	char *envp[5 + SPAWN_ENV_MAX];
+	pid_t parent;
 	gid_t groups[GROUPS_MAX];
 	int group_count;
 	bool change_user;
@@ -46,7 +47,11 @@ static void child(const struct plan *p)
 	signal(SIGUSR1, SIG_IGN);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	setsid();
-	if (dup2(p->null_fd, STDIN_FILENO) < 0 || dup2(p->null_fd, STDOUT_FILENO) < 0)
+	/* It may have ended before the kernel was told. */
+	if (s->with_us && (prctl(PR_SET_PDEATHSIG, SIGTERM) < 0 || getppid() != p->parent))
+		goto failed;
+	if (dup2(p->null_fd, STDIN_FILENO) < 0 ||
+	    dup2(s->stdout_fd >= 0 ? s->stdout_fd : p->null_fd, STDOUT_FILENO) < 0)
 		goto failed;
 	if (s->stderr_fd >= 0 && dup2(s->stderr_fd, STDERR_FILENO) < 0)
 		goto failed;
@@ -115,6 +120,9 @@ pid_t spawn(const struct spawn *s, struct err *err)
 		snprintf(journal, sizeof(journal), "JOURNAL_STREAM=%s", stream);
 		p->envp[n++] = journal;
 	}
+	for (int i = 0; s->env && s->env[i] && i < SPAWN_ENV_MAX; i++)
+		p->envp[n++] = s->env[i];
+	p->parent = getpid();
 	if (null < 0 || pipe2(pipe_fd, O_CLOEXEC) < 0)
 		return err_set_errno(err, errno, "could not start %s", s->argv[0]);
 	report = pipe_fd[0];

@@ -117,7 +117,7 @@ int fuse_driver_mount(const struct volume_wish *w, const struct volume_fs *fs,
 	cleanup_close int ready = -1;
 	cleanup_close int theirs = -1;
 	cleanup_close int log = -1;
-	struct spawn s = { .uid = w->uid, .gid = w->gid };
+	struct spawn s = { .uid = w->uid, .gid = w->gid, .stdout_fd = -1 };
 	int pipe_fd[2];
 
 	unlink(w->log_path);

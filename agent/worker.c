@@ -34,10 +34,10 @@ int worker_start(struct mount *m, const char *programs, const json_t *job, struc
 	cleanup_close int ours = -1;
 	cleanup_close int theirs = -1;
 	char *argv[] = { NULL, NULL };
-	struct spawn s = { .argv = argv, .uid = m->uid, .gid = m->gid, .stderr_fd = -1 };
+	struct spawn s = { .argv = argv, .uid = m->uid, .gid = m->gid, .stdout_fd = -1, .stderr_fd = -1 };
 	int pair[2];
 
-	if (asprintf(&program, "%s/hpcpack-drive", programs) < 0) {
+	if (asprintf(&program, "%s/hpcpack-%s", programs, m->kind == MOUNT_DRIVE ? "drive" : "package") < 0) {
 		program = NULL;
 		return err_set(err, ERR_NO_MEMORY, "out of memory");
 	}
@@ -105,8 +105,11 @@ static int wait_for_word(const struct mount *m, const int *cancel, int count)
 }
 
 json_t *worker_wait_ready(struct mount *m, const int *cancel, int count,
-			  void (*progress)(void *arg, const char *text), void *arg, struct err *err)
+			  void (*progress)(void *arg, const char *text), void *arg, bool *other,
+			  struct err *err)
 {
+	*other = false;
+
 	for (;;) {
 		const char *event, *text;
 		json_t *msg;
@@ -122,7 +125,7 @@ json_t *worker_wait_ready(struct mount *m, const int *cancel, int count,
 
 			poll(&(struct pollfd){ .fd = m->pidfd, .events = POLLIN }, 1, END_TIMEOUT_MS);
 			worker_describe_end(m, how, sizeof(how));
-			err_set(err, ERR_SYSTEM, "%s before the drive was ready; see the agent's log",
+			err_set(err, ERR_SYSTEM, "%s before the mount was ready; see the agent's log",
 				how);
 		}
 		if (!msg)
@@ -132,6 +135,7 @@ json_t *worker_wait_ready(struct mount *m, const int *cancel, int count,
 			return msg;
 		if (event && !strcmp(event, "failed")) {
 			channel_err_from_json(json_object_get(msg, "error"), err);
+			*other = json_is_true(json_object_get(msg, "other"));
 			json_decref(msg);
 			return NULL;
 		}
@@ -243,6 +247,16 @@ void worker_abort(struct mount *m)
 	get_end(m, &info, 0);
 }
 
+void worker_drop(struct mount *m)
+{
+	worker_abort(m);
+	if (m->pidfd >= 0)
+		close(steal_fd(&m->pidfd));
+	if (m->channel >= 0)
+		close(steal_fd(&m->channel));
+	m->worker = 0;
+}
+
 static void take_away(const char *path)
 {
 	struct mountinfo info;
@@ -267,7 +281,7 @@ void worker_unmount(const struct mount *m)
 	rmdir(path);
 	/* One that mounted itself in the user's sight; once it has failed, what is
 	 * there now is another's. */
-	if (m->raw && m->uid != 0 && m->state != MOUNT_FAILED)
+	if (mount_is_bare(m) && m->uid != 0 && m->state != MOUNT_FAILED)
 		take_away(m->mountpoint);
 }
 

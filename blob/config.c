@@ -30,6 +30,8 @@ static const struct known {
 	{ "drive", "lease_duration" },
 	{ "drive", "io_deadline" },
 	{ "drive", "cache" },
+	{ "drive", "cache_dir" },
+	{ "drive", "cache_size" },
 	{ "drive", "connections" },
 	{ "drive", "io_threads" },
 	{ "agent", "socket_group" },
@@ -43,6 +45,9 @@ static const struct known {
 	{ "packages", "max_unpacked" },
 	{ "packages", "max_ratio" },
 	{ "packages", "max_members" },
+	{ "packages", "sync_at_start" },
+	{ "packages", "sync_interval" },
+	{ "packages", "sync_required" },
 };
 
 struct value {

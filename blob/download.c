@@ -121,19 +121,23 @@ void download_ask(struct download_slot *s)
 	blob_get_range_sum_start(d->client, d->ref, s->offset, &iov, 1, d->props->etag, received, s);
 }
 
-/* Wait for the next change, with the lock held; tell the user how far it is. */
-static void wait_for_change(struct download *d)
+/* With the lock held, which is let go meanwhile: tell the user how far it is. */
+static void tell(struct download *d)
 {
 	const struct download_options *o = d->options;
-	uint64_t done;
+	uint64_t done = d->stats.received + d->stats.skipped + d->stats.resumed;
 
-	pthread_cond_wait(&d->changed, &d->lock);
-	done = d->stats.received + d->stats.skipped + d->stats.resumed;
 	if (!o->progress)
 		return;
 	pthread_mutex_unlock(&d->lock);
 	o->progress(o->arg, done, d->size);
 	pthread_mutex_lock(&d->lock);
+}
+
+static void wait_for_change(struct download *d)
+{
+	pthread_cond_wait(&d->changed, &d->lock);
+	tell(d);
 }
 
 static struct download_slot *slot_get(struct download *d)
@@ -149,6 +153,7 @@ static struct download_slot *slot_get(struct download *d)
 	if (found) {
 		found->idle = false;
 		d->idle--;
+		tell(d);
 	}
 	pthread_mutex_unlock(&d->lock);
 	return found;

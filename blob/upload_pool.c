@@ -47,19 +47,23 @@ void upload_pool_free(struct upload *u)
 	pthread_mutex_destroy(&u->lock);
 }
 
-/* Wait for the next change, with the lock held; tell the user how far it is. */
-static void wait_for_change(struct upload *u)
+/* With the lock held, which is let go meanwhile: tell the user how far it is. */
+static void tell(struct upload *u)
 {
 	const struct upload_options *o = u->options;
-	uint64_t done;
+	uint64_t done = u->stats.sent + u->stats.skipped;
 
-	pthread_cond_wait(&u->changed, &u->lock);
-	done = u->stats.sent + u->stats.skipped;
 	if (!o->progress)
 		return;
 	pthread_mutex_unlock(&u->lock);
 	o->progress(o->arg, done, u->total);
 	pthread_mutex_lock(&u->lock);
+}
+
+static void wait_for_change(struct upload *u)
+{
+	pthread_cond_wait(&u->changed, &u->lock);
+	tell(u);
 }
 
 struct upload_slot *upload_slot_get(struct upload *u)
@@ -75,6 +79,7 @@ struct upload_slot *upload_slot_get(struct upload *u)
 	if (found) {
 		found->state = SLOT_FILLING;
 		u->idle--;
+		tell(u);
 	}
 	pthread_mutex_unlock(&u->lock);
 	return found;

@@ -4,6 +4,7 @@
 
 #include <curl/curl.h>
 
+#include <malloc.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -222,8 +223,12 @@ static void set_options(struct wire_slot *s)
 	set_method(e, x);
 }
 
+/* libcurl takes and frees its buffers with every transfer: they are to come out of
+ * the heap and stay there, not to be mapped and faulted in each time. */
 static void global_init(void)
 {
+	mallopt(M_MMAP_THRESHOLD, 1 << 20);
+	mallopt(M_TRIM_THRESHOLD, 8 << 20);
 	curl_global_init(CURL_GLOBAL_DEFAULT);
 }
 

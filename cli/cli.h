@@ -50,6 +50,6 @@ int cli_container(const struct options *o, const char **out, struct err *err);
 void cli_guard_secrets(void);
 
 extern const struct command command_create, command_upload, command_list, command_view,
-	command_download, command_remove, command_mount, command_unmount;
+	command_download, command_remove, command_mount, command_unmount, command_status;
 
 #endif

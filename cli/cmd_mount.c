@@ -10,14 +10,27 @@
 #include "cli/mount_request.h"
 #include "cli/output.h"
 
+/* --container C, and then nothing or a path: no blob is meant, but all of them. */
+static bool whole_container(const struct options *o)
+{
+	const char *first = o->arg_count ? o->args[0] : "/";
+
+	return o->count[OPT_CONTAINER] &&
+	       (*first == '/' || !strcmp(first, ".") || !strncmp(first, "./", 2) || !strncmp(first, "../", 3));
+}
+
 static int check_args(const struct options *o, struct err *err)
 {
 	if (o->count[OPT_LIST] && o->arg_count)
 		return err_set(err, ERR_USAGE, "--list takes no arguments: '%s' is one too many", o->args[0]);
 	if (o->count[OPT_LIST])
 		return 0;
+	if (whole_container(o) && o->arg_count > 1)
+		return err_set(err, ERR_USAGE, "a whole container has one mount point: '%s' is one too many", o->args[1]);
+	if (whole_container(o))
+		return 0;
 	if (!o->arg_count)
-		return err_set(err, ERR_USAGE, "which drive? hpcpack mount NAME [MOUNTPOINT]; see hpcpack mount --help");
+		return err_set(err, ERR_USAGE, "which drive or package? hpcpack mount NAME [MOUNTPOINT]; see hpcpack mount --help");
 	if (o->args[0][0] == '/')
 		return err_set(err, ERR_USAGE,
 			       "'%s' is a path, but the drive's name comes first: hpcpack mount NAME [MOUNTPOINT]",
@@ -31,10 +44,12 @@ static int check_args(const struct options *o, struct err *err)
 static int make_wish(struct mount_wish *w, const struct options *o,
 		     const struct mount_options_given *g, struct err *err)
 {
+	bool whole = whole_container(o);
+
 	*w = (struct mount_wish){
 		.container = g->container,
-		.blob = o->args[0],
-		.mountpoint = o->arg_count > 1 ? o->args[1] : NULL,
+		.blob = whole ? NULL : o->args[0],
+		.mountpoint = o->arg_count > (whole ? 0 : 1) ? o->args[whole ? 0 : 1] : NULL,
 		.force = o->count[OPT_FORCE] || g->force,
 		.raw = o->count[OPT_RAW] || g->raw,
 		.partition = g->partition,
@@ -70,7 +85,8 @@ static int mount_it(struct mount_wish *w, const struct options *o)
 	config_free(config);
 	if (!entry) {
 		if (signal)
-			err_set(&err, ERR_CANCELLED, "%s: interrupted, nothing is mounted", w->blob);
+			err_set(&err, ERR_CANCELLED, "%s: interrupted, nothing is mounted",
+				w->blob ? w->blob : w->container);
 		cli_fail(&err);
 		return signal ? 128 + signal : CLI_FAILED;
 	}
@@ -110,8 +126,9 @@ static const enum option_id ids[] = {
 
 const struct command command_mount = {
 	.name = "mount",
-	.synopsis = "NAME [MOUNTPOINT] [--snapshot[=TIME] | --force] [OPTION]...\n--list [--json]",
-	.summary = "mount a drive: a fixed VHD in a page blob",
+	.synopsis = "NAME [MOUNTPOINT] [--snapshot[=TIME] | --force] [OPTION]...\n"
+		    "--container CONTAINER [MOUNTPOINT] [OPTION]...\n--list [--json]",
+	.summary = "mount a drive (a fixed VHD), a package, or a whole container",
 	.options = ids,
 	.max_args = 2,
 	.run = run,

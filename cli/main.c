@@ -17,6 +17,7 @@ static const struct command *const commands[] = {
 	&command_remove,
 	&command_mount,
 	&command_unmount,
+	&command_status,
 	NULL,
 };
 

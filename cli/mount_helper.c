@@ -1,7 +1,7 @@
 /*
  * mount_helper.c - mount.hpcpack: what mount(8) runs for
  *
- *	mount -t hpcpack [ACCOUNT/]CONTAINER/NAME DIR -o OPTION,...
+ *	mount -t hpcpack [ACCOUNT/]CONTAINER/[NAME] DIR -o OPTION,...
  *
  * Its options and exit statuses are mount(8)'s, not those of hpcpack.
  */
@@ -34,7 +34,7 @@ static int bad(const struct err *err)
 
 static int parse_args(struct helper *h, int argc, char **argv, struct err *err)
 {
-	static const char usage[] = "usage: mount.hpcpack [ACCOUNT/]CONTAINER/NAME DIR [-fnsv] [-o OPTION,...]";
+	static const char usage[] = "usage: mount.hpcpack [ACCOUNT/]CONTAINER/[NAME] DIR [-fnsv] [-o OPTION,...]";
 	int c;
 
 	opterr = 0;
@@ -79,10 +79,13 @@ static int split_source(char *source, const struct blob_account *account, struct
 	    strchr(source + len + 1, '/'))
 		source += len + 1;
 	slash = strchr(source, '/');
-	if (!slash || slash == source || !slash[1])
-		return err_set(err, ERR_USAGE, "'%s': must be [ACCOUNT/]CONTAINER/NAME", source);
-	*slash = '\0';
+	if (!slash || slash == source)
+		return err_set(err, ERR_USAGE, "'%s': must be [ACCOUNT/]CONTAINER/NAME, or [ACCOUNT/]CONTAINER/ for "
+			       "all of it", source);
 	w->container = source;
+	*slash = '\0';
+	if (!slash[1])
+		return 0;
 	w->blob = slash + 1;
 	return 0;
 }

@@ -78,11 +78,13 @@ static int add_entry(struct table *t, const json_t *entry)
 	char used[FORMAT_SIZE_MAX], size[FORMAT_SIZE_MAX];
 	const char *snapshot = text(entry, "snapshot"), *filesystem = text(entry, "filesystem");
 
-	if (asprintf(&source, "%s/%s/%s%s%s", text(entry, "account"), text(entry, "container"),
-		     text(entry, "blob"), *snapshot ? "?snapshot=" : "", snapshot) < 0)
+	if (asprintf(&source, "%s/%s%s%s%s%s", text(entry, "account"), text(entry, "container"),
+		     *text(entry, "blob") ? "/" : "", text(entry, "blob"), *snapshot ? "?snapshot=" : "", snapshot) < 0)
 		return -1;
 	if (json_is_true(json_object_get(entry, "raw")))
 		filesystem = "raw";
+	else if (*text(entry, "kind") && strcmp(text(entry, "kind"), "drive"))
+		filesystem = text(entry, "kind");
 	format_lease(json_object_get(entry, "lease"), lease, sizeof(lease));
 	snprintf(requests, sizeof(requests), "%llu", (unsigned long long)number(entry, "requests"));
 	snprintf(cache, sizeof(cache), "%s of %s", format_size(number(entry, "cache_used"), used),

@@ -31,7 +31,12 @@ int mount_wish_check(const struct mount_wish *w, struct err *err)
 	mount_options_free(&agents);
 	if (blob_check_container_name(w->container, err) < 0)
 		return -1;
-	return blob_check_blob_name(w->blob, err);
+	if (w->blob)
+		return blob_check_blob_name(w->blob, err);
+	if (w->snapshot || w->force || w->raw || w->partition)
+		return err_set(err, ERR_USAGE,
+			       "snapshots, force, raw and partitions are for drives, not for a whole container");
+	return 0;
 }
 
 char *absolute_path(const char *path, struct err *err)
@@ -124,7 +129,7 @@ static json_t *ask(int fd, const struct mount_wish *w, const struct options *o, 
 
 	if (!request)
 		return NULL;
-	progress_start(&progress, w->blob, !o->count[OPT_QUIET]);
+	progress_start(&progress, w->blob ? w->blob : w->container, !o->count[OPT_QUIET]);
 	reply = agent_call(fd, request, show, &progress, err);
 	progress_end(&progress);
 	json_decref(request);

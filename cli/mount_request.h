@@ -11,7 +11,7 @@
 
 struct mount_wish {
 	const struct blob_account *account;
-	const char *container, *blob;
+	const char *container, *blob; /* blob NULL: the whole container */
 	const char *mountpoint;     /* as typed; NULL: the agent chooses */
 	const char *snapshot;       /* "new", "latest", a time; NULL: the drive itself */
 	bool force, raw;

@@ -59,7 +59,7 @@ const struct option_def option_table[OPT_COUNT] = {
 	[OPT_PARTITION] = VALUE("partition", 0, "NUMBER",
 		.help = "which partition [the only one with a filesystem]"),
 	[OPT_MOUNT_OPTIONS] = VALUE(NULL, 'o', "OPTION,...", .joins = true,
-		.help = "mount options: ro, sync, cache=SIZE, and those of the filesystem"),
+		.help = "mount options: ro, sync, cache=SIZE, cache-dir=DIR, and those of the filesystem"),
 	[OPT_LIST] = FLAG("list", 0, .original = "list",
 		.help = "list what is mounted"),
 	[OPT_LAZY] = FLAG("lazy", 0,

@@ -8,7 +8,9 @@
  *   worker -> agent   {"event":"progress","text":"..."}            (any number)
  *   worker -> agent   {"event":"ready", "size":N, "read_only":B, "snapshot":S|null,
  *                      "snapshot_own":B, "etag":S}
- *                 or  {"event":"failed","error":{...}}              and it exits
+ *                 or  {"event":"failed","error":{...},"other":B}    and it exits;
+ *                      other: it may be a blob for the other kind of worker (a
+ *                      package, not a drive, or the other way round)
  *   After "ready" the worker sends {"event":"state","state":S,"reason":S} at each
  *   change of its state. Hang-up by the agent means nothing: mounts outlive it.
  *

@@ -19,6 +19,7 @@ struct drive {
 	bool holding;                   /* a lease or snapshot is (being) taken */
 	struct lease_keeper *lease;
 	struct disk *disk;
+	struct pcache *pcache;          /* NULL: none, the job names no directory */
 	bool read_only;                 /* what is mounted can't be changed */
 	uint64_t size;                  /* bytes of the disk */
 	char snapshot[BLOB_TIME_MAX];   /* "": none */
@@ -27,6 +28,7 @@ struct drive {
 
 	/* Main thread only. */
 	struct store store;
+	struct lease_etags etags;
 
 	/* Lease keeper's way to the disk; cut before the disk goes. */
 	pthread_mutex_t hook_lock;
@@ -57,6 +59,15 @@ void drive_delete_snapshot(struct drive *d);
 /* Delete those of this blob that mounts on this host took which were killed. Blocks;
  * ends early when the drive is to stop. */
 void drive_sweep_snapshots(struct drive *d);
+
+/* --- drive_pcache.c --- */
+
+/* The persistent cache, if the job names a directory; after the snapshot was taken
+ * or the lease acquired. `base_etag`: the blob's when it was looked at first. */
+int drive_pcache_open(struct drive *d, const char *base_etag, struct err *err);
+
+/* After the lease was given back. `stored`: all that was written is in the blob. */
+void drive_pcache_close(struct drive *d, bool stored);
 
 /* --- drive_close.c --- */
 

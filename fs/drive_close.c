@@ -109,7 +109,7 @@ static int close_disk(struct drive *d, struct err *err)
 	return 0;
 }
 
-static void give_lease_back(struct drive *d)
+static bool give_lease_back(struct drive *d)
 {
 	struct lease_keeper *lease = d->lease;
 	struct err err;
@@ -117,9 +117,11 @@ static void give_lease_back(struct drive *d)
 	pthread_mutex_lock(&d->w.lock);
 	d->lease = NULL;
 	pthread_mutex_unlock(&d->w.lock);
-	if (lease_keeper_stop(lease, true, &err) < 0)
-		log_warn("%s: can't give the lease back (it runs out by itself within %u s): %s", d->w.name,
-			 d->w.job.drive.lease_duration_s, err.msg);
+	if (lease_keeper_stop(lease, true, &err) == 0)
+		return true;
+	log_warn("%s: can't give the lease back (it runs out by itself within %u s): %s", d->w.name,
+		 d->w.job.drive.lease_duration_s, err.msg);
+	return false;
 }
 
 /* As the blob is left behind. */
@@ -148,7 +150,7 @@ static void free_fuse(struct drive *d)
 int drive_close(struct worker *w, struct err *err)
 {
 	struct drive *d = drive_of(w);
-	bool had_lease = d->lease != NULL;
+	bool had_lease = d->lease != NULL, in_order = false;
 	int rc = 0;
 
 	if (d->disk)
@@ -156,7 +158,9 @@ int drive_close(struct worker *w, struct err *err)
 	if (d->fuse)
 		free_fuse(d);
 	if (had_lease)
-		give_lease_back(d);
+		in_order = give_lease_back(d) && rc == 0;
+	if (d->pcache)
+		drive_pcache_close(d, in_order);
 	if (d->snapshot_own)
 		drive_delete_snapshot(d);
 	else if (had_lease)

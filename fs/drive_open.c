@@ -53,11 +53,17 @@ static int look_at(struct drive *d, const struct blob_ref *ref, struct blob_prop
 	uint8_t footer[VHD_FOOTER_SIZE];
 	struct vhd_footer vhd;
 
-	if (blob_get_props(d->w.control_client, ref, props, err) < 0 || check_type(d, props, err) < 0)
+	if (blob_get_props(d->w.control_client, ref, props, err) < 0)
 		return -1;
+	d->w.other = true;
+	if (check_type(d, props, err) < 0)
+		return -1;
+	d->w.other = false;
 	if (blob_get_range(d->w.control_client, ref, props->size - VHD_FOOTER_SIZE, footer, sizeof(footer), NULL,
-			   err) < 0 ||
-	    vhd_footer_check(footer, props->size, d->w.name, &vhd, err) < 0)
+			   err) < 0)
+		return -1;
+	d->w.other = !vhd_footer_has_cookie(footer);
+	if (vhd_footer_check(footer, props->size, d->w.name, &vhd, err) < 0)
 		return -1;
 	pthread_mutex_lock(&d->w.lock);
 	d->size = vhd.disk_size;
@@ -95,7 +101,7 @@ static void lease_hook(void *arg, enum lease_state state)
 static int take_lease(struct drive *d, struct err *err)
 {
 	struct lease_options o = { .duration_s = d->w.job.drive.lease_duration_s, .holder = d->w.job.drive.holder,
-				   .changed = lease_hook, .arg = d };
+				   .etags = &d->etags, .changed = lease_hook, .arg = d };
 	struct blob_ref ref = drive_ref(d);
 	struct lease_keeper *lease;
 
@@ -123,7 +129,7 @@ static int open_disk(struct drive *d, struct err *err)
 	struct disk_options o = { .size = d->size, .cache_bytes = d->w.job.cache_bytes,
 				  .read_only = d->w.job.drive.read_only && !*d->snapshot, .overlay = *d->snapshot != 0,
 				  .sync_writes = d->w.job.drive.sync_writes, .max_requests = worker_connections(&d->w),
-				  .io_deadline_ms = d->w.job.io_deadline_ms };
+				  .io_deadline_ms = d->w.job.io_deadline_ms, .pcache = d->pcache };
 	struct disk *disk = disk_open(&d->store, d->lease, &o, err);
 
 	if (!disk)
@@ -147,12 +153,14 @@ static int open_disk(struct drive *d, struct err *err)
 static int open_drive(struct drive *d, struct err *err)
 {
 	enum snapshot_wish wish = d->w.job.drive.wish;
+	char base_etag[BLOB_ETAG_MAX];
 	struct blob_ref ref;
 
 	if (worker_open_clients(&d->w, err) < 0)
 		return -1;
 	if ((wish == SNAPSHOT_NEW || wish == SNAPSHOT_NONE) && examine(d, err) < 0)
 		return -1;
+	memcpy(base_etag, d->w.etag, sizeof(base_etag));
 	pthread_mutex_lock(&d->w.lock);
 	d->holding = true;
 	pthread_mutex_unlock(&d->w.lock);
@@ -164,6 +172,8 @@ static int open_drive(struct drive *d, struct err *err)
 	if (store_blob_new(&d->store, d->w.data, d->w.control_client, &ref, err) < 0)
 		return -1;
 	if (!*d->snapshot && take_lease(d, err) < 0)
+		return -1;
+	if (d->w.job.drive.cache_dir && drive_pcache_open(d, base_etag, err) < 0)
 		return -1;
 	return open_disk(d, err);
 }

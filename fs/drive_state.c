@@ -30,14 +30,19 @@ void drive_report(struct worker *w, struct worker_report *out)
 json_t *drive_stats(struct worker *w)
 {
 	struct disk_stats disk = { .reads = 0 };
+	struct pcache_stats kept = { .read_bytes = 0 };
 	uint64_t requests, retries;
 
 	worker_count_requests(w, &requests, &retries);
 	if (drive_of(w)->disk)
 		disk_stats(drive_of(w)->disk, &disk);
-	return json_pack("{sI sI sI sI sI sI sI sI sI sI}",
+	if (drive_of(w)->pcache)
+		pcache_stats(drive_of(w)->pcache, &kept);
+	return json_pack("{sI sI sI sI sI sI sI sI sI sI sI sI}",
 			 "bytes_read", (json_int_t)disk.read_bytes, "bytes_written", (json_int_t)disk.write_bytes,
 			 "fetched", (json_int_t)disk.fetched_bytes, "stored", (json_int_t)disk.stored_bytes,
+			 "cache_dir_read", (json_int_t)kept.read_bytes,
+			 "cache_dir_filled", (json_int_t)kept.filled_bytes,
 			 "requests", (json_int_t)requests, "retries", (json_int_t)retries,
 			 "cache_size", (json_int_t)disk.cache_bytes, "cache_used", (json_int_t)disk.cached_bytes,
 			 "dirty", (json_int_t)disk.dirty_bytes, "dropped", (json_int_t)disk.dropped_bytes);

@@ -19,6 +19,7 @@
 #include "fs/loop.h"
 
 #define DEFAULT_THREADS 4
+#define MAX_HELD (8u << 20) /* writes that wait; more of them wait in the kernel */
 #define RETRY_MS 100
 #define END_MS 1000 /* from unmounting to the end of the threads */
 
@@ -142,7 +143,7 @@ static int mount_at(struct fuse_mount *f, const struct fuse_mount_options *o, st
 struct fuse_mount *fuse_mount_new(const struct fuse_mount_options *o, struct err *err)
 {
 	struct loop_options loop = { .threads = o->threads ? o->threads : DEFAULT_THREADS, .spare = o->spare,
-				     .max_write = o->max_io, .ended = o->ended, .arg = o->arg };
+				     .max_held = MAX_HELD, .max_write = o->max_io, .ended = o->ended, .arg = o->arg };
 	struct fuse_mount *f;
 
 	if (check_device(err) < 0)

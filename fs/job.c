@@ -9,6 +9,7 @@
 #include "blob/base/cleanup.h"
 #include "blob/ops.h"
 #include "fs/channel.h"
+#include "vhd/pcache.h"
 
 #define MIB (UINT64_C(1) << 20)
 #define DEFAULT_REFRESH_S 30
@@ -51,10 +52,12 @@ static json_t *drive_part(const struct drive_job *d)
 				   "user", channel_text(d->holder.user),
 				   "since", channel_text(d->holder.since), "pid", (json_int_t)d->holder.pid);
 
-	return json_pack("{ss so sb so sI sb sb}", "wish", wishes[d->wish],
+	return json_pack("{ss so sb so sI sb sb so sI}", "wish", wishes[d->wish],
 			 "snapshot", text_or_null(d->snapshot), "force", d->force, "holder", holder,
 			 "lease_duration", (json_int_t)d->lease_duration_s,
-			 "sync_writes", d->sync_writes, "read_only", d->read_only);
+			 "sync_writes", d->sync_writes, "read_only", d->read_only,
+			 "cache_dir", text_or_null(d->cache_dir),
+			 "cache_dir_bytes", (json_int_t)d->cache_dir_bytes);
 }
 
 static json_t *package_part(const struct package_job *p)
@@ -280,6 +283,10 @@ static void read_drive(struct reader *r, struct drive_job *d)
 	d->lease_duration_s = (unsigned)read_number(r, "lease_duration", 60, 15, 60);
 	d->sync_writes = read_flag(r, "sync_writes");
 	d->read_only = read_flag(r, "read_only");
+	d->cache_dir = read_path(r, "cache_dir", false);
+	d->cache_dir_bytes = read_number(r, "cache_dir_bytes", 0, 0, UINT64_C(1) << 50);
+	if (d->cache_dir_bytes && d->cache_dir_bytes < PCACHE_MIN_BYTES)
+		wrong(r, "cache_dir_bytes", "0 or at least 16 MiB");
 }
 
 static void read_package(struct reader *r, struct package_job *p)
@@ -327,6 +334,7 @@ void worker_job_free(struct worker_job *job)
 	free(job->dir);
 	free(job->fuse_dir);
 	free(job->drive.snapshot);
+	free(job->drive.cache_dir);
 	free(job->package.cache_dir);
 	memset(job, 0, sizeof(*job));
 }

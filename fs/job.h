@@ -33,6 +33,8 @@ struct drive_job {
 	unsigned lease_duration_s;  /* 15..60 */
 	bool sync_writes;
 	bool read_only;             /* -o ro: leased, but never written */
+	char *cache_dir;            /* absolute: of the persistent cache; NULL: none */
+	uint64_t cache_dir_bytes;   /* that it may hold, of all mounts; 0: default */
 };
 
 /* Of packages only. */

@@ -27,6 +27,8 @@ struct slot {
 	struct loop *loop;
 	struct slot *next;    /* in the pool */
 	char *mem;
+	size_t size;          /* of the request in it, bytes */
+	size_t held;          /* of them, counted in the loop's */
 	atomic_uint refs;     /* 0: in the pool */
 };
 
@@ -44,11 +46,19 @@ struct loop {
 	pthread_mutex_t lock; /* of what follows */
 	pthread_cond_t changed;
 	struct slot *pool;    /* last in, first out: few pages are ever touched */
+	size_t held;          /* bytes of requests that handlers hold */
 	unsigned running;
 	bool joined;
 };
 
 static __thread struct slot *current;
+
+/* Mutex held: nobody but a thread of ours, or nobody at all, has it now. */
+static void not_held(struct slot *s)
+{
+	s->loop->held -= s->held;
+	s->held = 0;
+}
 
 static void put_slot(struct slot *s)
 {
@@ -57,10 +67,22 @@ static void put_slot(struct slot *s)
 	if (atomic_fetch_sub(&s->refs, 1) != 1)
 		return;
 	pthread_mutex_lock(&l->lock);
+	not_held(s);
 	s->next = l->pool;
 	l->pool = s;
 	pthread_cond_broadcast(&l->changed);
 	pthread_mutex_unlock(&l->lock);
+}
+
+/* Its thread goes on with it. */
+static void reuse(struct slot *s)
+{
+	if (!s->held)
+		return;
+	pthread_mutex_lock(&s->loop->lock);
+	not_held(s);
+	pthread_cond_broadcast(&s->loop->changed);
+	pthread_mutex_unlock(&s->loop->lock);
 }
 
 /* NULL when it is time to leave. */
@@ -69,7 +91,7 @@ static struct slot *get_slot(struct loop *l)
 	struct slot *s;
 
 	pthread_mutex_lock(&l->lock);
-	while (!l->pool && !atomic_load(&l->stopping))
+	while ((!l->pool || l->held > l->o.max_held) && !atomic_load(&l->stopping))
 		pthread_cond_wait(&l->changed, &l->lock);
 	s = atomic_load(&l->stopping) ? NULL : l->pool;
 	if (s) {
@@ -82,8 +104,14 @@ static struct slot *get_slot(struct loop *l)
 
 struct loop_buf *loop_hold(void)
 {
-	atomic_fetch_add(&current->refs, 1);
-	return &current->face;
+	struct slot *s = current;
+
+	atomic_fetch_add(&s->refs, 1);
+	pthread_mutex_lock(&s->loop->lock);
+	s->loop->held += s->size - s->held;
+	s->held = s->size;
+	pthread_mutex_unlock(&s->loop->lock);
+	return &s->face;
 }
 
 void loop_release(struct loop_buf *b)
@@ -102,6 +130,7 @@ static bool receive(struct loop *l, struct slot *s, struct fuse_buf *fbuf)
 			return false;
 		n = read(fuse_session_fd(l->se), s->mem, l->slot_size);
 		if (n >= 0) {
+			s->size = (size_t)n;
 			*fbuf = (struct fuse_buf) { .mem = s->mem, .size = (size_t)n };
 			return n > 0;
 		}
@@ -140,8 +169,10 @@ static void *serve(void *arg)
 		current = s;
 		fuse_session_process_buf(l->se, &fbuf);
 		current = NULL;
-		if (atomic_load(&s->refs) == 1)
+		if (atomic_load(&s->refs) == 1) {
+			reuse(s);
 			continue;
+		}
 		put_slot(s);
 		s = get_slot(l);
 	}

@@ -5,8 +5,8 @@
  * A request is read into a buffer and its handler is called on the same thread.
  * A handler that can't be done at once with the bytes of a write holds the
  * buffer (loop_hold) instead of copying them: the thread goes on with another
- * one out of a pool that is made once. When all buffers are held no request is
- * received until one is released, so memory never grows.
+ * one out of a pool that is made once. When all buffers are held, or as many bytes
+ * as may be, no request is received until one is released, so memory never grows.
  *
  * A buffer's references: one of the thread that reads into it, one of each
  * loop_hold(). With the last it goes back to the pool.
@@ -33,6 +33,8 @@ struct loop_buf {
 struct loop_options {
 	unsigned threads;
 	unsigned spare;      /* buffers beside one for each thread */
+	size_t max_held;     /* bytes of requests that are held at a time, at most by one
+	                      * request for each thread more */
 	size_t max_write;    /* the largest write, bytes, as the kernel was or will be
 	                      * told at INIT */
 	/* The mount is gone (unmounted, or its connection was aborted); called once,

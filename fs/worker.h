@@ -87,6 +87,7 @@ struct worker {
 	uint64_t moved;                 /* ops->moved() then */
 	struct blob_client *data, *control_client;
 	char etag[BLOB_ETAG_MAX];       /* of what is mounted; "" where that is several */
+	bool other;                     /* open() failed: it may be one for another worker */
 	json_t *last_stats;             /* once there is nothing left to count */
 };
 

@@ -148,11 +148,15 @@ static int say_ready(struct worker *w, struct err *err)
 	return rc;
 }
 
-static void say_failed(const struct err *why)
+static void say_failed(const struct worker *w, const struct err *why)
 {
-	json_t *event = json_pack("{ss so}", "event", "failed", "error", channel_err_to_json(why));
+	json_t *event = json_pack("{ss so sb}", "event", "failed", "error", channel_err_to_json(why),
+				  "other", w->other);
 
-	log_error("%s", why->msg);
+	if (w->other)
+		log_info("%s", why->msg);
+	else
+		log_error("%s", why->msg);
 	if (event)
 		channel_send(CHANNEL_FD, event, NULL);
 	json_decref(event);
@@ -211,7 +215,7 @@ static int serve(struct worker *w, const char *dir)
 	control_finish(w, reply);
 	json_decref(reply);
 	if (failed)
-		say_failed(&err);
+		say_failed(w, &err);
 	else if (rc < 0)
 		log_error("%s", lost.msg);
 	return failed || rc < 0 ? -1 : 0;
@@ -223,7 +227,7 @@ static int run(struct worker *w)
 	struct err err;
 
 	if (receive_job(w, &err) < 0) {
-		say_failed(&err);
+		say_failed(w, &err);
 		return -1;
 	}
 	dir = fuse_folder(w, &err);
@@ -231,7 +235,7 @@ static int run(struct worker *w)
 		return serve(w, dir);
 	if (dir)
 		leave_folder(w, dir);
-	say_failed(&err);
+	say_failed(w, &err);
 	return -1;
 }
 

@@ -1,14 +1,14 @@
 /* create.c - making a package, step by step; see pack/create.h. */
 #include <config.h>
 
-#include <fcntl.h>
+#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "blob/base/buf.h"
 #include "pack/create_priv.h"
+#include "pack/index.h"
 #include "pack/opc_name.h"
 
 /* What DOS times, which every zip item has, can say. */
@@ -87,6 +87,9 @@ static int name_item(struct create_item *item, const char *rel, struct err *err)
 		item->path[len - 1] = '\0';   /* an empty folder that was named: its prefix */
 	if (len > CREATE_PATH_MAX)
 		return err_set(err, ERR_FORMAT, "its path is longer than %d bytes", CREATE_PATH_MAX);
+	/* pack/index.h refuses to install it. */
+	if (isalpha((unsigned char)item->path[0]) && item->path[1] == ':')
+		return err_set(err, ERR_FORMAT, "its name begins like a drive of Windows; rename it, or leave it out");
 	item->name = opc_name_encode(item->path, err);
 	if (!item->name)
 		return err->code == ERR_FORMAT ? err_append(err, "; rename it, or leave it out") : -1;
@@ -165,6 +168,29 @@ static int64_t package_date(const struct create_list *list)
 	return date;
 }
 
+/*
+ * What was written, seen with the eyes of those who install it: whatever libzip made
+ * of sizes at the borders of zip64, or of anything, nothing gets the package's name
+ * that can't be used.
+ */
+static int verify(const struct create_list *list, const struct create_output *out, struct err *err)
+{
+	struct pack_index index;
+	struct pack_file file;
+	int rc;
+
+	if (pack_file_init(&file, out->path, out->fd, err) < 0)
+		return -1;
+	if (pack_index_open(&index, &file.reader, NULL, err) < 0)
+		return err_prefix(err, "what was written can't be read back");
+	rc = pack_index_check(&index, out->path, 0, 0, err);
+	if (rc == 0 && (!index.opc || index.member_count != list->count + CREATE_OWN_ITEMS))
+		rc = err_set(err, ERR_FORMAT, "%s: %u members, not %zu", out->path, index.member_count,
+			     list->count + CREATE_OWN_ITEMS);
+	pack_index_free(&index);
+	return rc < 0 ? err_prefix(err, "what was written can't be read back") : 0;
+}
+
 static int write_package(const struct create_list *list, struct create_output *out, struct err *err)
 {
 	struct create_item own[CREATE_OWN_ITEMS] = { { .path = NULL } };
@@ -178,6 +204,8 @@ static int write_package(const struct create_list *list, struct create_output *o
 	create_parts_free(own);
 	if (rc == 0)
 		rc = create_output_sync(out, err);
+	if (rc == 0)
+		rc = verify(list, out, err);
 	if (rc == 0)
 		rc = create_cancelled(list->options, err);
 	return rc < 0 ? -1 : create_output_commit(out, err);

@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "blob/base/cleanup.h"
 #include "pack/create_priv.h"
+#include "pack/index.h"
 
 /* The order of bytes in paths: '/' before everything else, so that what is in a folder
  * directly follows it. */
@@ -27,11 +27,6 @@ static int compare_items(const void *a, const void *b)
 	const struct create_item *one = a, *other = b;
 
 	return compare_paths(one->path, other->path);
-}
-
-static int compare_with_item(const void *path, const void *item)
-{
-	return compare_paths(path, ((const struct create_item *)item)->path);
 }
 
 static bool is_below(const char *path, const char *folder)
@@ -77,63 +72,20 @@ static int drop_doubles(struct create_list *list, struct err *err)
 	return 0;
 }
 
-static bool is_link(const struct create_list *list, const char *path)
-{
-	const struct create_item *item = bsearch(path, list->items, list->count, sizeof(*list->items),
-						 compare_with_item);
-
-	return item && item->kind == CREATE_LINK;
-}
-
-/*
- * Follow the words of a target from the link's folder. The way may go through another
- * link, which is looked at on its own, but not back up behind one: where that would be
- * is not written in the names.
- */
-static const char *leads_out(const struct create_list *list, const struct create_item *link)
-{
-	char at[2 * CREATE_PATH_MAX + 2];
-	const char *s = link->text;
-	char *end;
-
-	if (*s == '/')
-		return "an absolute path";
-	strcpy(at, link->path);
-	end = strrchr(at, '/');
-	*(end ? end : at) = '\0';
-	while (*s) {
-		size_t len = strcspn(s, "/");
-
-		if (len == 2 && !strncmp(s, "..", 2)) {
-			if (!*at)
-				return "outside the package";
-			if (is_link(list, at))
-				return "back up behind another symlink";
-			end = strrchr(at, '/');
-			*(end ? end : at) = '\0';
-		} else if (len && !(len == 1 && *s == '.')) {
-			if (*at)
-				strcat(at, "/");
-			strncat(at, s, len);
-		}
-		s += len;
-		s += strspn(s, "/");
-	}
-	return NULL;
-}
-
+/* By the rule that hpcsync installs by. */
 static int check_links(const struct create_list *list, struct err *err)
 {
 	char shown[CREATE_SHOWN_MAX];
 
 	for (size_t i = 0; i < list->count; i++) {
 		const struct create_item *item = &list->items[i];
-		const char *where = item->kind == CREATE_LINK ? leads_out(list, item) : NULL;
 
-		if (where)
+		if (item->kind == CREATE_LINK && !pack_link_stays(item->path, item->text))
 			return err_set(err, ERR_FORMAT, "%s: this symlink leads to %.200s, %s; make it a relative "
 				       "one to something in the package, or put a copy in its place",
-				       create_item_shown(item, shown), item->text, where);
+				       create_item_shown(item, shown), item->text,
+				       *item->text == '/' ? "an absolute path"
+							  : "outside the package");
 	}
 	return 0;
 }

@@ -29,7 +29,7 @@ static int check(const struct create_input *in, struct err *err)
 
 	if (fstat(in->fd, &st) < 0)
 		return err_set_errno(err, errno, "%s", create_item_shown(item, shown));
-	if (st.st_dev != item->dev || st.st_ino != item->ino)
+	if (!S_ISREG(st.st_mode) || st.st_dev != item->dev || st.st_ino != item->ino)
 		return fail(item, "was replaced while the package was made", err);
 	if ((uint64_t)st.st_size > item->size)
 		return fail(item, "grew while the package was made", err);

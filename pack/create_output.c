@@ -66,7 +66,7 @@ int create_output_find(struct create_output *out, const char *package, struct er
 	if (!*out->base)
 		return err_set(err, ERR_USAGE, "'%s' is no name for a package", package);
 	path[slash ? slash + 1 - path : 0] = '\0';
-	out->dir = open(*path ? path : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	out->dir = open(*path ? path : ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (out->dir < 0)
 		return err_set_errno(err, errno, "%s: its folder can't be opened", package);
 	return look(out, package, err);
@@ -213,6 +213,15 @@ static int give_name(struct create_output *out)
 	return -1;
 }
 
+/* So that the name lasts, too; where the folder can't be read it comes with time. */
+static void sync_folder(const struct create_output *out)
+{
+	cleanup_close int fd = openat(out->dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0 || fsync(fd) < 0)
+		log_info("%s: its folder can't be synced: error %d", out->path, errno);
+}
+
 int create_output_commit(struct create_output *out, struct err *err)
 {
 	int rc = *out->temp ? 0 : give_name(out);
@@ -220,9 +229,7 @@ int create_output_commit(struct create_output *out, struct err *err)
 	if (rc < 0 || (rc == 0 && renameat(out->dir, out->temp, out->dir, out->base) < 0))
 		return err_set_errno(err, errno, "%s: can't be put in its place", out->path);
 	out->temp[0] = '\0';
-	/* The package is complete either way. */
-	if (fsync(out->dir) < 0)
-		log_info("%s: fsync of its folder: error %d", out->path, errno);
+	sync_folder(out);
 	return 0;
 }
 

@@ -51,13 +51,20 @@ static int split(struct words *w, const char *text, struct err *err)
 	}
 }
 
+/* A list of files is longer than the name of one may be, sooner or later. */
+static bool nothing_there(const char *path)
+{
+	struct stat st;
+
+	return lstat(path, &st) < 0 && (errno == ENOENT || errno == ENAMETOOLONG || errno == ENOTDIR);
+}
+
 static int expand(struct words *w, const char *const *sources, size_t count, struct err *err)
 {
 	for (size_t i = 0; i < count; i++) {
-		struct stat st;
 		int rc;
 
-		if (strchr(sources[i], ',') && lstat(sources[i], &st) < 0 && errno == ENOENT)
+		if (strchr(sources[i], ',') && nothing_there(sources[i]))
 			rc = split(w, sources[i], err);
 		else
 			rc = add_word(w, sources[i], strlen(sources[i]), err);

@@ -18,8 +18,7 @@
 
 #include "blob/base/cleanup.h"
 #include "pack/create_priv.h"
-
-#define LINK_MAX_BYTES 4095
+#include "pack/index.h"
 
 /* A folder that is still to be read. */
 struct folder {
@@ -62,13 +61,13 @@ static int unreadable(int why, struct err *err)
 static int add_link(struct walk *w, int dir, const char *name, const char *rel, const struct stat *st,
 		    struct err *err)
 {
-	char target[LINK_MAX_BYTES + 1];
+	char target[PACK_LINK_MAX + 1];
 	ssize_t len = readlinkat(dir, name, target, sizeof(target));
 	struct create_item *item;
 
 	if (len < 0)
 		return unreadable(errno, err);
-	if (len > LINK_MAX_BYTES)
+	if (len > PACK_LINK_MAX)
 		return err_set(err, ERR_FORMAT, "the target of this symlink is too long");
 	item = create_list_add(w->list, w->root, CREATE_LINK, rel, st, err);
 	if (!item)

@@ -7,6 +7,8 @@
 #include <sys/mman.h>
 
 #define MIN_CHUNKS 4
+#define HUGE_PAGE ((size_t)2 << 20)
+#define SMALL_PAGE 4096
 
 /* Chunks beyond the arena come one by one and are kept until the end. */
 struct extra {
@@ -17,6 +19,7 @@ struct extra {
 struct cache {
 	uint8_t *arena;
 	size_t arena_bytes;
+	void *map;                 /* the arena is in it, at a whole huge page */
 	struct chunk *chunks;      /* of the arena */
 	size_t nchunks;            /* of the arena */
 	struct extra *extras;
@@ -51,10 +54,10 @@ static void lru_remove(struct cache *c, struct chunk *ch)
 	c->nlru--;
 }
 
-/* An empty chunk is the next to go, one with data the last. */
+/* An empty or spent chunk is the next to go, any other the last. */
 static void lru_insert(struct cache *c, struct chunk *ch)
 {
-	struct chunk *before = ch->have ? &c->lru : c->lru.lru_next;
+	struct chunk *before = ch->have && !ch->spent ? &c->lru : c->lru.lru_next;
 
 	ch->lru_next = before;
 	ch->lru_prev = before->lru_prev;
@@ -78,7 +81,7 @@ static struct chunk *take(struct cache *c)
 {
 	struct chunk *ch;
 
-	if (c->free_list) {
+	if (c->free_list && !(c->nlru && c->lru.lru_next->spent)) {
 		ch = c->free_list;
 		c->free_list = ch->hash_next;
 		c->nfree--;
@@ -94,7 +97,27 @@ static struct chunk *take(struct cache *c)
 	return ch;
 }
 
-struct cache *cache_new(uint64_t bytes, struct err *err)
+/* In huge pages, where there are: touching them takes less than half of the time. */
+static int make_arena(struct cache *c, bool touch)
+{
+	void *map = mmap(NULL, c->arena_bytes + HUGE_PAGE, PROT_READ | PROT_WRITE,
+			 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	size_t i;
+
+	if (map == MAP_FAILED)
+		return -1;
+	c->map = map;
+	c->arena = (uint8_t *)(((uintptr_t)map + HUGE_PAGE - 1) & ~(uintptr_t)(HUGE_PAGE - 1));
+	if (!touch)
+		return 0;
+	madvise(c->arena, c->arena_bytes, MADV_HUGEPAGE);
+	if (madvise(c->arena, c->arena_bytes, MADV_POPULATE_WRITE) < 0)
+		for (i = 0; i < c->arena_bytes; i += SMALL_PAGE)
+			c->arena[i] = 0;
+	return 0;
+}
+
+static struct cache *make_cache(uint64_t bytes, bool touch, struct err *err)
 {
 	struct cache *c = calloc(1, sizeof(*c));
 	size_t i, nbuckets = 1;
@@ -113,13 +136,8 @@ struct cache *cache_new(uint64_t bytes, struct err *err)
 	if (!c->buckets || !c->chunks)
 		goto no_memory;
 	c->arena_bytes = c->nchunks << CHUNK_SHIFT;
-	/* Touched now: the write path must not wait for memory later. */
-	c->arena = mmap(NULL, c->arena_bytes, PROT_READ | PROT_WRITE,
-			MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
-	if (c->arena == MAP_FAILED) {
-		c->arena = NULL;
+	if (make_arena(c, touch) < 0)
 		goto no_memory;
-	}
 	for (i = c->nchunks; i-- > 0;) {
 		c->chunks[i].data = c->arena + (i << CHUNK_SHIFT);
 		c->chunks[i].hash_next = c->free_list;
@@ -135,6 +153,17 @@ no_memory:
 	return NULL;
 }
 
+/* Touched now: the write path must not wait for memory later. */
+struct cache *cache_new(uint64_t bytes, struct err *err)
+{
+	return make_cache(bytes, true, err);
+}
+
+struct cache *cache_new_untouched(uint64_t bytes, struct err *err)
+{
+	return make_cache(bytes, false, err);
+}
+
 void cache_free(struct cache *c)
 {
 	struct extra *e;
@@ -146,8 +175,8 @@ void cache_free(struct cache *c)
 		free(e->chunk.data);
 		free(e);
 	}
-	if (c->arena)
-		munmap(c->arena, c->arena_bytes);
+	if (c->map)
+		munmap(c->map, c->arena_bytes + HUGE_PAGE);
 	free(c->chunks);
 	free(c->buckets);
 	free(c);
@@ -174,8 +203,8 @@ struct chunk *cache_get(struct cache *c, uint32_t object, uint64_t index)
 		b = bucket_of(c, object, index);
 		ch->index = index;
 		ch->object = object;
-		ch->have = 0;
-		ch->prefetched = false;
+		ch->have = ch->seen = 0;
+		ch->prefetched = ch->spent = false;
 		ch->used = true;
 		ch->hash_next = c->buckets[b];
 		c->buckets[b] = ch;
@@ -201,6 +230,12 @@ void cache_pin(struct cache *c, struct chunk *ch)
 	ch->pins++;
 }
 
+void cache_seen(struct chunk *ch, sector_set sectors, bool in_sequence)
+{
+	ch->seen = in_sequence ? ch->seen | sectors : 0;
+	ch->spent = ch->have && !(ch->have & ~ch->seen);
+}
+
 void cache_unpin(struct cache *c, struct chunk *ch)
 {
 	ch->pins--;
@@ -221,7 +256,7 @@ int cache_grow(struct cache *c)
 
 	if (!e)
 		return -1;
-	e->chunk.data = malloc(CHUNK_BYTES);
+	e->chunk.data = aligned_alloc(4096, CHUNK_BYTES); /* for O_DIRECT */
 	if (!e->chunk.data) {
 		free(e);
 		return -1;

@@ -21,6 +21,10 @@
  *
  * A chunk is idle when it has no pin and nothing fetching, dirty or writing. Idle
  * chunks, and no others, are on the LRU list and may be taken for another place.
+ * What a reader in sequence has had the whole of (`spent`) is the first to go, even
+ * before chunks that never were used: the kernel has those bytes in its page cache,
+ * and the memory is warm.
+ *
  * `copying` counts writers that copy into `have` sectors without the lock; no
  * store may start on the chunk meanwhile.
  */
@@ -40,8 +44,10 @@ struct chunk {
 	uint32_t copying;
 	bool used;                 /* taken from the arena: it has a place */
 	bool prefetched;           /* brought by read-ahead, not yet asked for */
+	bool spent;                /* see above */
 	uint8_t *data;             /* CHUNK_BYTES */
 	sector_set have, fetching, dirty, writing;
+	sector_set seen;           /* by readers in sequence; with all of `have`: spent */
 	uint64_t epoch;            /* of the oldest dirty data, and since when it */
 	uint64_t dirty_since_ms;   /* is dirty (the disk's business) */
 	struct chunk *hash_next;
@@ -55,6 +61,9 @@ struct cache;
 /* `bytes` is rounded down to whole chunks (at least 4). The arena is allocated
  * and touched here. NULL and *err when memory is short. */
 struct cache *cache_new(uint64_t bytes, struct err *err);
+/* The same, but memory is taken as it is used: for who is not in the kernel's way of
+ * writing pages back. */
+struct cache *cache_new_untouched(uint64_t bytes, struct err *err);
 void cache_free(struct cache *c);
 
 /* The chunk at this place, or NULL. No pin is taken. */
@@ -72,6 +81,10 @@ void cache_pin(struct cache *c, struct chunk *ch);
 
 /* Give a pin back; an idle chunk becomes the most recently used. */
 void cache_unpin(struct cache *c, struct chunk *ch);
+
+/* Somebody has had these sectors of a pinned chunk: a reader in sequence, or one who
+ * may come back for them. */
+void cache_seen(struct chunk *ch, sector_set sectors, bool in_sequence);
 
 /* The sector sets of a chunk without a pin have changed: put it where it belongs. */
 void cache_settle(struct cache *c, struct chunk *ch);

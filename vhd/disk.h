@@ -23,6 +23,7 @@
 #define HPCPACK_VHD_DISK_H
 
 #include "vhd/lease.h"
+#include "vhd/pcache.h"
 #include "vhd/store.h"
 
 struct disk;
@@ -41,8 +42,14 @@ struct disk_options {
 	unsigned window_bytes;     /* of a stream at most in flight; 0: 64 MiB, bounded
 	                            * by half the cache */
 	unsigned max_requests;     /* reads in flight; 0: 16. Writes likewise */
+	struct pcache *pcache;     /* what this blob was like at open, on the node's own
+	                            * disk; borrowed until disk_close(). NULL: none */
 	unsigned io_deadline_ms;   /* how long a flush or waiting write waits; 0: 120000 */
 };
+
+/* For pcache_options.queue_bytes: so much of a cache of this size (0: the default)
+ * may wait to be kept. */
+uint64_t disk_pcache_queue_bytes(uint64_t cache_bytes);
 
 /* `store` is copied (its impl borrowed); `lease` NULL for what is not written to
  * storage. The disk hooks itself up to lease changes through

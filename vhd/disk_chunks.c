@@ -6,11 +6,7 @@
 
 sector_set disk_sectors_of(uint64_t index, uint64_t offset, uint64_t len)
 {
-	uint64_t base = index << CHUNK_SHIFT, end = offset + len;
-	unsigned from = offset > base ? (unsigned)(offset - base) : 0;
-	unsigned to = end < base + CHUNK_BYTES ? (unsigned)(end - base) : CHUNK_BYTES;
-
-	return sectors_touched(from, to);
+	return sectors_within(index, offset, len);
 }
 
 void disk_unpin_range(struct disk *d, struct chunk **chunks, unsigned count)

@@ -109,6 +109,8 @@ static bool claim(struct disk *d, struct discard_req *r)
 	each_chunk(&c, find_conflict);
 	if (c.found)
 		return false;
+	if (d->o.pcache)
+		pcache_changed(d->o.pcache, r->inner, r->inner_end - r->inner);
 	r->sent = false;
 	r->next = d->discards;
 	d->discards = r;

@@ -12,13 +12,16 @@ static bool room_to_prefetch(const struct disk *d)
 	return cache_spare(d->cache) > cache_chunks(d->cache) / 8;
 }
 
-static void fetch_done(void *arg, const struct store_result *result);
-
 static void fetch_start(struct disk *d, struct task *t)
 {
 	struct fetch *f = (struct fetch *)t;
 
-	d->store.ops->read(d->store.impl, f->offset, f->iov, (int)f->nchunks, fetch_done, f);
+	if (d->o.pcache) {
+		disk_pcache_start(d, f);
+		return;
+	}
+	f->rest_len = f->len;
+	d->store.ops->read(d->store.impl, f->offset, f->iov, (int)f->nchunks, disk_fetch_done, f);
 }
 
 static void launch(struct disk *d, struct fetch *f)
@@ -28,7 +31,7 @@ static void launch(struct disk *d, struct fetch *f)
 	if (f->prefetch)
 		d->prefetches++;
 	d->stats.fetches++;
-	disk_active(d); /* until fetch_done */
+	disk_active(d); /* until disk_fetch_done */
 	disk_queue(d, &f->task, fetch_start);
 }
 
@@ -80,8 +83,13 @@ static bool fetch_add(struct disk *d, struct fetch **current, struct chunk *ch, 
 uint64_t disk_fetch(struct disk *d, uint64_t offset, uint64_t end, bool prefetch)
 {
 	struct fetch *f = NULL;
-	uint64_t pos = offset;
+	uint64_t pos = offset & ~(uint64_t)(FETCH_ALIGN - 1);
 	bool ok = true;
+
+	/* Whole granules of the persistent cache. */
+	end = (end + FETCH_ALIGN - 1) & ~(uint64_t)(FETCH_ALIGN - 1);
+	if (end > d->o.size)
+		end = d->o.size;
 
 	while (ok && pos < end) {
 		uint64_t index = pos >> CHUNK_SHIFT, next = (index + 1) << CHUNK_SHIFT;
@@ -112,11 +120,12 @@ uint64_t disk_fetch(struct disk *d, uint64_t offset, uint64_t end, bool prefetch
 	return pos < end ? pos : end;
 }
 
-static void fetch_done(void *arg, const struct store_result *result)
+void disk_fetch_done(void *arg, const struct store_result *result)
 {
 	struct fetch *f = arg;
 	struct disk *d = f->disk;
 	uint64_t pos = f->offset;
+	bool given_away;
 	unsigned i;
 
 	disk_enter(d);
@@ -135,10 +144,11 @@ static void fetch_done(void *arg, const struct store_result *result)
 		disk_note_failure(d, result->err);
 		disk_writes_unfetched(d, f->offset, f->offset + f->len, result->err);
 	} else {
-		d->stats.fetched_bytes += f->len;
+		d->stats.fetched_bytes += f->rest_len;
 	}
 	disk_reads_arrived(d, f->offset, f->offset + f->len, result->err);
-	for (i = 0; i < f->nchunks; i++)
+	given_away = !result->err && disk_pcache_keep(d, f);
+	for (i = 0; !given_away && i < f->nchunks; i++)
 		cache_unpin(d->cache, f->chunks[i]);
 	if (f->prefetch)
 		d->prefetches--;
@@ -146,9 +156,11 @@ static void fetch_done(void *arg, const struct store_result *result)
 		for (i = 0; i < READAHEAD_STREAMS; i++)
 			disk_read_ahead(d, &d->ra.streams[i]);
 	disk_wake(d);
-	disk_inactive(d);
+	if (!given_away)
+		disk_inactive(d);
 	disk_leave(d);
-	free(f);
+	if (!given_away)
+		free(f);
 }
 
 void disk_read_ahead(struct disk *d, struct stream *s)

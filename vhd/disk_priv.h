@@ -6,6 +6,7 @@
  *   disk_clock.c    the clock thread: deadlines, ageing, retries
  *   disk_read.c     reads: from the cache, or waiting for fetches
  *   disk_fetch.c    fetches from storage, read-ahead, loading of the map
+ *   disk_pcache.c   fetches by way of the persistent cache
  *   disk_write.c    writes into the cache, and those that have to wait
  *   disk_store.c    write-back: dirty sectors to storage
  *   disk_flush.c    flushes, and what the loss of the lease means
@@ -50,6 +51,7 @@ struct read_req {
 	uint32_t len;
 	unsigned nchunks;          /* pinned ones in chunks[]; NULL: a hole */
 	bool pinned, failed;
+	bool sequential;           /* of a stream: what it had is not needed again */
 	uint64_t deadline_ms;      /* while starved */
 	uint64_t fetch_end;        /* how far its fetch may go beyond its own end */
 	disk_read_fn *done;
@@ -111,6 +113,11 @@ struct fetch {
 	unsigned nchunks;
 	struct chunk *chunks[MAX_REQUEST_CHUNKS];
 	struct iovec iov[MAX_REQUEST_CHUNKS];
+	/* What of it the persistent cache does not have; all, where there is none. */
+	uint64_t rest_offset;
+	uint32_t rest_len;
+	int nrest;
+	struct iovec rest[MAX_REQUEST_CHUNKS];
 };
 
 /* A write to storage from adjacent chunks; each is pinned once. The ops are made
@@ -203,8 +210,15 @@ void disk_reads_expire(struct disk *d, uint64_t now_ms);
 
 /* disk_fetch.c: fetch what is missing in [offset, end); returns how far it got. */
 uint64_t disk_fetch(struct disk *d, uint64_t offset, uint64_t end, bool prefetch);
+void disk_fetch_done(void *fetch, const struct store_result *result); /* of its rest */
 void disk_read_ahead(struct disk *d, struct stream *s);
 void disk_map_touch(struct disk *d, uint64_t chunk);
+
+/* disk_pcache.c: look the fetch up, read the rest from storage. Mutex not held. */
+void disk_pcache_start(struct disk *d, struct fetch *f);
+/* Mutex held: keep what has come from storage. True: the fetch, its pins and its
+ * being active are given away. */
+bool disk_pcache_keep(struct disk *d, struct fetch *f);
 
 /* disk_write.c */
 void disk_writes_retry(struct disk *d);

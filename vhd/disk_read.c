@@ -8,6 +8,17 @@
 
 static const uint8_t zeros[CHUNK_BYTES];
 
+/* Mutex held: it has had its bytes. */
+static void read_note(struct read_req *r)
+{
+	uint64_t first = r->offset >> CHUNK_SHIFT;
+	unsigned i;
+
+	for (i = 0; i < r->nchunks; i++)
+		if (r->chunks[i])
+			cache_seen(r->chunks[i], disk_sectors_of(first + i, r->offset, r->len), r->sequential);
+}
+
 /* Mutex held: its pins go back. */
 static void read_release(struct disk *d, struct read_req *r)
 {
@@ -111,6 +122,8 @@ static void read_finish(struct disk *d, struct task *t)
 		r->done(r->arg, NULL, r->iov, count);
 	}
 	disk_enter(d);
+	if (!r->failed)
+		read_note(r);
 	read_release(d, r);
 	disk_reads_retry(d);
 	disk_writes_retry(d);
@@ -207,6 +220,7 @@ void disk_read(struct disk *d, uint64_t offset, uint32_t len, disk_read_fn *done
 	disk_map_touch(d, offset >> CHUNK_SHIFT);
 	readahead_wasted(&d->ra, cache_take_wasted(d->cache));
 	s = readahead_note(&d->ra, offset, len);
+	r.sequential = s->window != 0;
 	r.fetch_end = s->window ? 0 : random_fetch_end(d, offset, offset + len);
 	/* FIFO among those who need room. */
 	step = d->starved && !at_hand(d, &r) ? READ_STARVES : read_step(d, &r);
@@ -223,6 +237,7 @@ void disk_read(struct disk *d, uint64_t offset, uint32_t len, disk_read_fn *done
 	count = build_iov(&r, r.iov);
 	done(arg, NULL, r.iov, count);
 	disk_enter(d);
+	read_note(&r);
 	read_release(d, &r);
 	if (d->starved)
 		disk_reads_retry(d);

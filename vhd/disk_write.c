@@ -116,6 +116,8 @@ static enum step write_step(struct disk *d, struct write_req *w, const struct wr
 		disk_unpin_range(d, w->chunks, w->nchunks);
 		return WRITE_WAITS;
 	}
+	if (d->o.pcache)
+		pcache_changed(d->o.pcache, w->offset, w->len);
 	for (i = 0; i < w->nchunks; i++) {
 		struct chunk *ch = w->chunks[i];
 

@@ -48,12 +48,22 @@ struct lease_holder {
 char *lease_holder_format(const struct lease_holder *h);
 int lease_holder_parse(const char *text, struct lease_holder *out);
 
+/* The blob's ETag at the moments at which nobody but us could have changed it. "":
+ * not known. */
+struct lease_etags {
+	char taken[BLOB_ETAG_MAX];    /* the lease is ours, nothing is written yet */
+	char recorded[BLOB_ETAG_MAX]; /* with the holder record: the same contents */
+	char left[BLOB_ETAG_MAX];     /* after our last request under the lease */
+};
+
 struct lease_options {
 	unsigned duration_s;        /* 15..60 */
 	unsigned margin_ms;         /* 0: 5 s; how long before the end writes stop */
 	unsigned unit_ms;           /* for tests: milliseconds in a second of lease
 	                             * time; 0: 1000 */
 	struct lease_holder holder; /* id is filled in: constant for this mount */
+	struct lease_etags *etags;  /* filled in, `left` by lease_keeper_stop(); NULL: not
+	                             * wanted */
 	/* Called on the keeper's thread, no lock held, after each change of state
 	 * or generation; not for RELEASED. Once lease_keeper_stop() has returned,
 	 * never again. */

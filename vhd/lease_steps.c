@@ -173,14 +173,16 @@ void lease_step_who(struct lease_keeper *k, const char *what, char *reason, size
 	blob_props_free(&p);
 }
 
-/* Set our record, or with NULL take it out; what else is there stays. */
-static int write_record(struct lease_keeper *k, const char *text, char *etag, struct err *err)
+/* Set our record, or with NULL take it out; what else is there stays. `before`: the
+ * ETag that it is put on top of. */
+static int write_record(struct lease_keeper *k, const char *text, char *before, char *etag, struct err *err)
 {
 	struct blob_props p = { .size = 0 };
 	int rc;
 
 	if (k->store.ops->props(k->store.impl, deadline(k), &p, err) < 0)
 		return -1;
+	snprintf(before, BLOB_ETAG_MAX, "%s", p.etag);
 	if (blob_meta_set(&p.meta, LEASE_HOLDER_META, text) < 0)
 		rc = err_set(err, ERR_NO_MEMORY, "out of memory");
 	else
@@ -192,24 +194,29 @@ static int write_record(struct lease_keeper *k, const char *text, char *etag, st
 int lease_step_sign(struct lease_keeper *k, struct err *err)
 {
 	cleanup_free char *text = lease_holder_format(&k->o.holder);
-	char etag[BLOB_ETAG_MAX] = "";
+	char before[BLOB_ETAG_MAX], etag[BLOB_ETAG_MAX] = "";
 
 	if (!text)
 		return err_set(err, ERR_NO_MEMORY, "out of memory");
-	if (write_record(k, text, etag, err) < 0)
+	if (write_record(k, text, before, etag, err) < 0)
 		return err_prefix(err, "the lease is ours but its holder can't be recorded");
 	lease_keep_etag(k, etag);
+	if (k->o.etags) {
+		memcpy(k->o.etags->taken, before, sizeof(before));
+		memcpy(k->o.etags->recorded, etag, sizeof(etag));
+	}
 	return 0;
 }
 
 int lease_step_release(struct lease_keeper *k, bool clean, struct err *err)
 {
 	const struct store_ops *ops = k->store.ops;
+	char before[BLOB_ETAG_MAX], etag[BLOB_ETAG_MAX] = "";
 
 	/* A record that stays says too much, but nothing false: whoever reads it
 	 * looks at the lease first. */
-	if (clean)
-		write_record(k, NULL, NULL, NULL);
+	if (clean && write_record(k, NULL, before, etag, NULL) == 0 && k->o.etags)
+		memcpy(k->o.etags->left, etag, sizeof(etag));
 	if (k->change_pending && ops->lease_release(k->store.impl, k->next_id, deadline(k), err) < 0)
 		return -1;
 	return ops->lease_release(k->store.impl, k->id, deadline(k), err);

@@ -33,6 +33,16 @@ static inline sector_set sectors_touched(unsigned from, unsigned to)
 	return sectors_range(first, ((to + SECTOR_BYTES - 1) >> SECTOR_SHIFT) - first);
 }
 
+/* The sectors of [offset, offset + len) that lie in chunk number `index`. */
+static inline sector_set sectors_within(uint64_t index, uint64_t offset, uint64_t len)
+{
+	uint64_t base = index << CHUNK_SHIFT, end = offset + len;
+	unsigned from = offset > base ? (unsigned)(offset - base) : 0;
+	unsigned to = end < base + CHUNK_BYTES ? (unsigned)(end - base) : CHUNK_BYTES;
+
+	return sectors_touched(from, to);
+}
+
 /* The lowest sector of the set; CHUNK_SECTORS if it is empty. */
 static inline unsigned sectors_first(sector_set s)
 {

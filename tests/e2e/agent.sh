@@ -38,17 +38,9 @@ is "$(lease_state d.vhd)" available "its lease is released"
 unset HPCPACK_AGENT
 
 # --- in the foreground, as systemd runs it ---
-/usr/bin/python3 - "$T/notify" >"$T/notified" <<-'EOF' &
-	import socket, sys
-	s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-	s.bind(sys.argv[1])
-	while True:
-	    print(s.recv(4096).decode(), flush=True)
-EOF
-spawned+=("$!")
-wait_for 30 [ -S "$T/notify" ]
+start_notify
 NOTIFY_SOCKET=$T/notify start_agent a
-if grep -q libsystemd <<<"$(ldd "$abs_top_builddir/hpcagentd")"; then
+if tells_systemd; then
 	wait_for 30 grep -q READY=1 "$T/notified"
 	like "$(cat "$T/notified")" 'READY=1' "it tells systemd when it is ready"
 else

@@ -152,7 +152,7 @@ for line in "mount" "mount d.vhd --snapshot --force" "mount d.vhd --nosuch" "mou
 done
 run hpcpack
 is "$status" 2 "exit status 2: hpcpack alone"
-like "$err" 'no command was given.*upload, mount, unmount.*hpcpack --help' "which says what there is"
+like "$err" 'no command was given: there are create, upload, .*, unmount, status; see hpcpack --help' "which says what there is"
 succeeds "--help" hpcpack --help
 for command in upload mount unmount; do
 	succeeds "$command --help" hpcpack $command --help

@@ -43,7 +43,7 @@ killed() { # NODE: mount a snapshot there, kill its worker; its time in $left
 	wait_for 30 state_is "$1" "$T/$1" failed
 	succeeds "its worker is killed, the entry cleared" on "$1" hpcpack unmount "$T/$1"
 }
-there() { grep -qxF -- "$1" <<<"$(az snapshots $blob)"; }
+there() { grep -qxF -- "$1" <<<"$(az snapshots "$blob")"; }
 not_there() { ! there "$1"; }
 own=$(az snapshot $blob)
 killed b

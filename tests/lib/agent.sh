@@ -34,6 +34,20 @@ start_agent() { # NAME [hpcagentd options]
 		bail "agent $name does not answer: $(tail -n 3 "$dir/agent.log")"
 }
 
+# A systemd that listens: what it is told is in $T/notified, a line each. Agents
+# hear of it by NOTIFY_SOCKET=$T/notify.
+start_notify() {
+	spawn "$T/notified" /usr/bin/python3 -c 'import socket, sys
+s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+s.bind(sys.argv[1])
+while True:
+    print(s.recv(65536).decode(), flush=True)' "$T/notify"
+	wait_for 30 [ -S "$T/notify" ] || bail "no socket to notify"
+}
+
+# Was this built with libsystemd?
+tells_systemd() { grep -q libsystemd <<<"$(ldd "$abs_top_builddir/hpcagentd")"; }
+
 # Somebody accepts at this socket; that it exists says nothing after a kill -9.
 listens() { # SOCKET
 	/usr/bin/python3 -c 'import socket, sys

@@ -64,6 +64,14 @@ def block(path, ref):
         blob(ref).upload_blob(f, overwrite=True)
 
 
+def blocks(folder, cont):
+    """Upload all files of a folder, by their names, as block blobs."""
+    client = service.get_container_client(cont)
+    for name in sorted(os.listdir(folder)):
+        with open(os.path.join(folder, name), "rb") as f:
+            client.upload_blob(name, f, overwrite=True)
+
+
 def empty(ref, size):
     """Make a page blob of SIZE bytes of zeros."""
     blob(ref).create_page_blob(int(size))
@@ -181,7 +189,7 @@ def sas(kind, permissions, cont="hpcpackages"):
 
 COMMANDS = {f.__name__.replace("_", "-"): f for f in (
     container, page, block, empty, write, get, get_block, sha256, allocated, props, meta, snapshot,
-    snapshots, delete, names, lease, break_lease, sas)}
+    snapshots, delete, names, lease, break_lease, sas, blocks)}
 
 if __name__ == "__main__":
     if len(sys.argv) < 2 or sys.argv[1] not in COMMANDS:

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #define BATCH 6
+#define MAX_STEP 4096u     /* between two reads in sequence */
 
 enum kind { OP_READ, OP_WRITE, OP_DISCARD, OP_FLUSH };
 
@@ -185,6 +186,19 @@ static void random_place(struct user *u, struct op *o)
 	}
 }
 
+/* Most reads go on where the last one ended, slightly out of order as the kernel's
+ * do: read-ahead, and what it throws away, are under test too. */
+static void read_place(struct user *u, struct op *o)
+{
+	random_place(u, o);
+	if (u->next + MAX_STEP < u->start + u->len && random_below(&u->random, 8)) {
+		o->offset = u->next + random_below(&u->random, 2) * random_below(&u->random, MAX_STEP);
+		if (o->len > u->start + u->len - o->offset)
+			o->len = (uint32_t)(u->start + u->len - o->offset);
+	}
+	u->next = o->offset + o->len;
+}
+
 static bool overlaps_change(const struct op *ops, int n, const struct op *o)
 {
 	int i;
@@ -235,6 +249,8 @@ static int make_batch(struct user *u, struct op *ops)
 		random_place(u, o);
 		if ((o->kind == OP_WRITE || o->kind == OP_DISCARD) && overlaps_change(ops, i, o))
 			o->kind = OP_READ;
+		if (o->kind == OP_READ)
+			read_place(u, o);
 		if (o->kind == OP_WRITE)
 			fill_data(u, o);
 	}
@@ -403,7 +419,7 @@ static void *reader_main(void *arg)
 	for (i = 0; i < USERS; i++)
 		versions[i] = calloc(w->users[i].len / VERSION_BLOCK + 1, sizeof(uint32_t));
 	while (!time_is_up(w)) {
-		random_place(me, &o);
+		read_place(me, &o);
 		for (i = 0; i < USERS; i++)
 			touched[i] = versions_of(&w->users[i], &o, versions[i]);
 		start_op(me, &o);
@@ -433,6 +449,7 @@ static void user_init(struct world *w, struct user *u, uint64_t start, uint64_t 
 	u->world = w;
 	u->start = start;
 	u->len = len;
+	u->next = start;
 	random_seed(&u->random, seed);
 	pthread_mutex_init(&u->lock, NULL);
 	u->cur = malloc(len);

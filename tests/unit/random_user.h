@@ -4,7 +4,7 @@
  * Each user owns a byte range (its ends are not aligned: neighbours share
  * sectors), does random batches of reads, writes, discards and flushes there,
  * several at a time, and keeps for each byte which values are allowed. A user
- * without a range of its own only reads, everywhere.
+ * without a range of its own only reads, everywhere. Reads mostly follow each other.
  */
 #ifndef TESTS_UNIT_RANDOM_USER_H
 #define TESTS_UNIT_RANDOM_USER_H
@@ -37,6 +37,7 @@ struct user {
 	pthread_t thread;
 	struct random_state random;
 	uint64_t start, len;       /* its range */
+	uint64_t next;             /* where its last read ended */
 	/* For each byte of it; protected by the lock, as other users look. */
 	pthread_mutex_t lock;
 	unsigned char *cur, *alt, *sure;

@@ -18,6 +18,8 @@
 
 #include "blob/base/log.h"
 #include "tests/unit/random_user.h"
+#include "tests/unit/scratch.h"
+#include "vhd/pcache.h"
 
 #define DEFAULT_MS 8000
 #define ROUND_MS 1000
@@ -41,6 +43,8 @@ struct round {
 	pthread_t chaos;
 	atomic_bool chaos_ends;
 	unsigned char *taken_image;   /* storage when the lease was taken */
+	struct pcache *pcache;        /* in half of the rounds */
+	unsigned char *first_image;   /* storage at the start, if there is one */
 };
 
 static void nap_ms(unsigned ms)
@@ -136,6 +140,102 @@ static void *chaos_main(void *arg)
 	return NULL;
 }
 
+/* --- the persistent cache --------------------------------------------------------- */
+
+static struct pcache *open_pcache(const struct round *r, const char *version, const char *former)
+{
+	struct pcache_options o = { .dir = scratch_dir(), .max_bytes = 64 << 20, .queue_bytes = 1 << 20,
+				    .size = r->w.rig.size, .drive = "d", .version = version, .former = former,
+				    .owned = !r->w.overlay };
+	struct pcache *pc;
+	struct err err;
+
+	pc = pcache_open(&o, &err);
+	if (!pc)
+		random_fail(&r->w, "%s", err.msg);
+	return pc;
+}
+
+static void version_of(const struct round *r, const char *what, char out[64])
+{
+	snprintf(out, 64, "%s %" PRIu64, what, r->w.seed);
+}
+
+struct found {
+	pthread_mutex_t lock;
+	pthread_cond_t cond;
+	bool done;
+	uint64_t from, end;
+};
+
+static void on_found(void *arg, uint64_t from, uint64_t end)
+{
+	struct found *f = arg;
+
+	pthread_mutex_lock(&f->lock);
+	f->from = from;
+	f->end = end;
+	f->done = true;
+	pthread_cond_signal(&f->cond);
+	pthread_mutex_unlock(&f->lock);
+}
+
+/* Granule by granule: what is kept under this name is in the image. */
+static void check_kept(struct round *r, const char *version, const char *former, const unsigned char *image)
+{
+	struct pcache *pc = open_pcache(r, version, former);
+	unsigned char *page = aligned_alloc(4096, 4096);
+	uint64_t pos, size = r->w.rig.size, kept = 0;
+
+	for (pos = 0; pos < size; pos += 4096) {
+		struct found f = { .lock = PTHREAD_MUTEX_INITIALIZER, .cond = PTHREAD_COND_INITIALIZER };
+		struct iovec iov = { page, size - pos < 4096 ? size - pos : 4096 };
+
+		pcache_read(pc, pos, &iov, 1, on_found, &f);
+		pthread_mutex_lock(&f.lock);
+		while (!f.done)
+			pthread_cond_wait(&f.cond, &f.lock);
+		pthread_mutex_unlock(&f.lock);
+		if (f.from != f.end)
+			continue;
+		kept++;
+		if (memcmp(page, image + pos, iov.iov_len))
+			random_fail(&r->w, "the page at %" PRIu64 " is kept with wrong bytes", pos);
+	}
+	printf("# seed %" PRIu64 " %s: %" PRIu64 " pages are kept, all right\n", r->w.seed, former ? former : version,
+	       kept);
+	free(page);
+	pcache_close(pc, NULL);
+}
+
+/* After the disk: `image` is what storage holds now; NULL: nobody knows. */
+static void end_pcache(struct round *r, const unsigned char *image)
+{
+	char start[64], end[64], check[64];
+	bool in_order = image && !r->w.overlay && random_below(&r->random, 2);
+
+	if (!r->pcache)
+		return;
+	version_of(r, "start", start);
+	version_of(r, "end", end);
+	version_of(r, "check", check);
+	pcache_close(r->pcache, in_order ? end : NULL);
+	if (in_order)
+		check_kept(r, check, end, image);
+	else if (image)
+		check_kept(r, start, NULL, r->first_image);
+	free(r->first_image);
+}
+
+static void keep_image(struct rig *rig)
+{
+	struct round *r = (struct round *)rig; /* the rig is the first of the first */
+
+	fill_some(rig);
+	r->first_image = malloc(rig->size);
+	rig_peek(rig, 0, rig->size, r->first_image);
+}
+
 /* --- a round ------------------------------------------------------------------------ */
 
 static void round_open(struct round *r, uint64_t seed)
@@ -161,7 +261,16 @@ static void round_open(struct round *r, uint64_t seed)
 	o.disk.io_deadline_ms = r->w.errors_allowed && random_below(&r->random, 3) == 0 ? 400 : 30000;
 	o.lease_s = r->w.errors_allowed ? 15 : 60;
 	o.unit_ms = r->w.errors_allowed ? 20 : 500;
+	if (random_below(&r->random, 2)) {
+		char version[64];
+
+		version_of(r, "start", version);
+		r->w.rig.size = o.disk.size;
+		o.disk.pcache = open_pcache(r, version, NULL);
+		o.fill = keep_image;
+	}
 	rig_open(&r->w.rig, &o);
+	r->pcache = o.disk.pcache;
 	model_set_give_up(r->w.rig.m, 300);
 }
 
@@ -184,6 +293,7 @@ static void end_well(struct round *r)
 {
 	struct rig *rig = &r->w.rig;
 	struct lease_info info;
+	unsigned char *image;
 	struct err err;
 	int tries = 0;
 
@@ -204,8 +314,12 @@ static void end_well(struct round *r)
 		if (info.state == LEASE_LOST)
 			random_fail(&r->w, "the lease is lost, and nobody took it: %s", info.reason);
 	}
+	image = malloc(rig->size);
+	rig_peek(rig, 0, rig->size, image);
 	if (rig_close(rig, &err) < 0)
 		random_fail(&r->w, "close: %s", err.msg);
+	end_pcache(r, image);
+	free(image);
 }
 
 /* Nothing but what was there then is in storage, and all that was flushed is. */
@@ -228,6 +342,7 @@ static void end_taken(struct round *r)
 	free(now);
 	free(r->taken_image);
 	rig_close(rig, NULL);
+	end_pcache(r, NULL);
 }
 
 static unsigned run_round(uint64_t seed, int64_t until, unsigned max_ops)
@@ -295,5 +410,5 @@ int main(void)
 
 	log_init("test-disk-random", LOG_LEVEL_ERROR);
 	cmocka_set_message_output(CM_OUTPUT_TAP);
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, scratch_setup, scratch_teardown);
 }

@@ -324,6 +324,39 @@ static void test_stream_reads_ahead(void **state)
 	close_ok(&r);
 }
 
+/* Who reads a large file from start to end does not push out what others use. */
+static void test_stream_leaves_the_rest(void **state)
+{
+	static const unsigned places[] = { 400, 409, 431, 455, 460, 477, 490, 503 };
+	struct rig_options o = { .disk = { .size = 32 * MIB, .cache_bytes = 4 * MIB }, .fill = fill_all };
+	unsigned char *buf = malloc(128 * KIB);
+	struct disk_stats before, after;
+	struct rig r;
+	uint64_t pos;
+	size_t i;
+
+	rig_open(&r, &o);
+	for (i = 0; i < sizeof(places) / sizeof(places[0]); i++)
+		read_ok(&r, (uint64_t)places[i] * 64 * KIB, 4096, buf);
+	/* In steps that end within chunks. */
+	for (pos = 0; pos < 16 * MIB; pos += 96 * KIB) {
+		read_ok(&r, pos, 96 * KIB, buf);
+		assert_content(buf, pos, 96 * KIB);
+	}
+	assert_true(rig_until(rig_quiet, &r));
+	disk_stats(r.d, &before);
+	/* Read ahead at most the window, half of the cache, and nothing twice. */
+	assert_true(before.fetched_bytes <= 18 * MIB + 8 * 64 * KIB);
+	for (i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+		read_ok(&r, (uint64_t)places[i] * 64 * KIB, 4096, buf);
+		assert_content(buf, (uint64_t)places[i] * 64 * KIB, 4096);
+	}
+	disk_stats(r.d, &after);
+	assert_int_equal(after.fetches, before.fetches);
+	free(buf);
+	close_ok(&r);
+}
+
 /* Each callback begins the next read: the stack must not grow with the chain. */
 struct chain {
 	struct rig *r;
@@ -930,6 +963,7 @@ int main(void)
 		cmocka_unit_test(test_misses_share),
 		cmocka_unit_test(test_random_reads_fetch_little),
 		cmocka_unit_test(test_stream_reads_ahead),
+		cmocka_unit_test(test_stream_leaves_the_rest),
 		cmocka_unit_test(test_io_from_callbacks),
 		cmocka_unit_test(test_write_back),
 		cmocka_unit_test(test_unaligned_writes),

@@ -362,7 +362,8 @@ static void many_reads(void **state)
 
 /* As a loop device writes: more at a time than there are buffers. (Writers that
  * block are let in one by one by the kernel.) */
-static void many_writes(void **state)
+/* `count` writes of `size` bytes at once; how many of them the disk had at a time. */
+static unsigned write_at_once(int count, size_t size)
 {
 	static struct iocb cb[MANY];
 	static struct io_event events[MANY];
@@ -370,38 +371,51 @@ static void many_writes(void **state)
 	aio_context_t ctx = 0;
 	struct fixture fx;
 	unsigned char *data = NULL;
+	unsigned most;
 	int64_t begun;
 	int fd, i;
 
 	start(&fx);
 	fake_disk_delay(fx.disk, 100);
 	fd = open_disk(&fx, O_RDWR | O_DIRECT);
-	assert_int_equal(posix_memalign((void **)&data, 4096, MANY * 4096), 0);
-	for (i = 0; i < MANY; i++) {
-		memset(data + i * 4096, i, 4096);
+	assert_int_equal(posix_memalign((void **)&data, 4096, (size_t)count * size), 0);
+	for (i = 0; i < count; i++) {
+		memset(data + (size_t)i * size, i, size);
 		cb[i] = (struct iocb) { .aio_fildes = (unsigned)fd, .aio_lio_opcode = IOCB_CMD_PWRITE,
-					.aio_buf = (uintptr_t)(data + i * 4096), .aio_nbytes = 4096,
-					.aio_offset = i * 4096 };
+					.aio_buf = (uintptr_t)(data + (size_t)i * size), .aio_nbytes = size,
+					.aio_offset = (int64_t)i * (int64_t)size };
 		list[i] = &cb[i];
 	}
-	assert_int_equal(syscall(SYS_io_setup, MANY, &ctx), 0);
+	assert_int_equal(syscall(SYS_io_setup, count, &ctx), 0);
 	begun = now_ms();
-	for (i = 0; i < MANY;) {
-		long n = syscall(SYS_io_submit, ctx, MANY - i, list + i);
+	for (i = 0; i < count;) {
+		long n = syscall(SYS_io_submit, ctx, count - i, list + i);
 
 		assert_true(n > 0);
 		i += (int)n;
 	}
-	assert_int_equal(syscall(SYS_io_getevents, ctx, MANY, MANY, events, NULL), MANY);
+	assert_int_equal(syscall(SYS_io_getevents, ctx, count, count, events, NULL), count);
 	assert_true(now_ms() - begun < 3000);
-	for (i = 0; i < MANY; i++)
-		assert_int_equal(events[i].res, 4096);
-	assert_memory_equal(fake_disk_bytes(fx.disk), data, MANY * 4096);
-	assert_true(fake_disk_most(fx.disk) >= 60);
+	for (i = 0; i < count; i++)
+		assert_int_equal(events[i].res, size);
+	assert_memory_equal(fake_disk_bytes(fx.disk), data, (size_t)count * size);
+	most = fake_disk_most(fx.disk);
 	syscall(SYS_io_destroy, ctx);
 	free(data);
 	close(fd);
 	stop(&fx);
+	return most;
+}
+
+static void many_writes(void **state)
+{
+	assert_true(write_at_once(MANY, 4096) >= 60);
+}
+
+/* Of large ones only 8 MiB, and one for each thread. */
+static void large_writes(void **state)
+{
+	assert_true(write_at_once(30, MIB) <= 8 + 4);
 }
 
 /* --- the end --- */
@@ -501,7 +515,7 @@ int main(void)
 		TEST(patterns_at_once), TEST(patterns_late),
 		TEST(patterns_direct), TEST(small_requests),
 		TEST(at_the_end), TEST(zeroing), TEST(failures),
-		TEST(many_reads), TEST(many_writes), TEST(shared_mapping), TEST(taken_away),
+		TEST(many_reads), TEST(many_writes), TEST(large_writes), TEST(shared_mapping), TEST(taken_away),
 		TEST(unmount_under_load),
 	};
 

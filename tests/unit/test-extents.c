@@ -13,7 +13,7 @@ static void random_ones(void **state)
 	enum { N = 200 };
 
 	for (unsigned seed = 1; seed <= 200; seed++) {
-		struct extents e = { NULL };
+		struct extents e = { .items = NULL };
 		char there[N] = "";
 		unsigned r = seed;
 
@@ -51,7 +51,7 @@ static void random_ones(void **state)
 
 static void no_gap_in_nothing(void **state)
 {
-	struct extents e = { NULL };
+	struct extents e = { .items = NULL };
 	struct extent gap;
 
 	assert_false(extents_gap(&e, 5, 5, &gap));

@@ -25,6 +25,7 @@ static struct worker_job sample(void)
 		.allow_other = true, .log_level = 3,
 		.drive = { .wish = SNAPSHOT_AT, .snapshot = strdup("2026-11-21T03:26:09.1234567Z"),
 			   .force = true, .sync_writes = true, .read_only = true, .lease_duration_s = 30,
+			   .cache_dir = strdup("/var/cache/hpcpack"), .cache_dir_bytes = 1 << 30,
 			   .holder = { .host = "node1", .user = "joe", .since = "2026-11-21T03:26:09Z",
 				       .pid = 4711 } },
 	};
@@ -56,6 +57,8 @@ static void round_trip(void **state)
 	assert_int_equal(out.drive.holder.pid, 4711);
 	assert_int_equal(out.drive.lease_duration_s, 30);
 	assert_true(out.cache_bytes == 8 << 20);
+	assert_string_equal(out.drive.cache_dir, "/var/cache/hpcpack");
+	assert_true(out.drive.cache_dir_bytes == 1 << 30);
 	assert_true(out.drive.force && out.drive.sync_writes && out.drive.read_only && out.allow_other);
 	json_decref(obj);
 	json_decref(again);
@@ -68,6 +71,7 @@ static struct worker_job package_sample(void)
 	struct worker_job job = sample();
 
 	free(job.drive.snapshot);
+	free(job.drive.cache_dir);
 	memset(&job.drive, 0, sizeof(job.drive));
 	job.kind = JOB_PACKAGE;
 	job.package = (struct package_job) { .refresh_s = 5, .unpack_bytes = 9 << 20,
@@ -209,6 +213,8 @@ static void hostile(void **state)
 	expect_refused(NULL, "io_deadline_ms", json_integer(-1));
 	expect_refused(NULL, "cache_bytes", json_integer(1000));
 	expect_refused(NULL, "cache_bytes", json_integer(INT64_MAX));
+	expect_refused(NULL, "cache_dir", json_string("var/cache"));
+	expect_refused(NULL, "cache_dir_bytes", json_integer(1 << 20));
 	expect_refused(NULL, "log_level", json_integer(9));
 }
 

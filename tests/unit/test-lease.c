@@ -852,12 +852,50 @@ static void test_fence_of_a_broken_lease(void **state)
 	rig_end(&r);
 }
 
+/* The ETags between which nobody but the holder can have written. */
+static void test_etags(void **state)
+{
+	struct lease_etags etags = { .left = "" };
+	struct lease_options o;
+	struct blob_props before = { .size = 0 }, now = { .size = 0 };
+	struct err err = { .msg = "" };
+	struct rig r;
+
+	rig_open(&r);
+	o = options(&r);
+	o.etags = &etags;
+	assert_int_equal(model_blob_props(model_blob(r.m), &before, NULL), 0);
+	r.k = lease_keeper_start(&r.store, &o, &err);
+	assert_non_null(r.k);
+	assert_string_equal(etags.taken, before.etag);
+	assert_int_equal(model_blob_props(model_blob(r.m), &now, NULL), 0);
+	assert_string_equal(etags.recorded, now.etag);
+	assert_string_not_equal(etags.recorded, etags.taken);
+	assert_string_equal(etags.left, "");
+	blob_props_free(&now);
+	assert_int_equal(lease_keeper_stop(r.k, true, &err), 0);
+	assert_int_equal(model_blob_props(model_blob(r.m), &now, NULL), 0);
+	assert_string_equal(etags.left, now.etag);
+	blob_props_free(&now);
+
+	/* Not in order: nobody knows. */
+	etags.left[0] = '\0';
+	r.k = lease_keeper_start(&r.store, &o, &err);
+	assert_non_null(r.k);
+	assert_int_equal(lease_keeper_stop(r.k, false, NULL), 0);
+	assert_string_equal(etags.left, "");
+	blob_props_free(&before);
+	r.k = NULL;
+	rig_end(&r);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_record_text),
 		cmocka_unit_test(test_record_hostile),
 		cmocka_unit_test(test_start_stop),
+		cmocka_unit_test(test_etags),
 		cmocka_unit_test(test_start_refused),
 		cmocka_unit_test(test_start_fails),
 		cmocka_unit_test(test_stop_without_release),

@@ -96,7 +96,8 @@ static int open_blob(const void *data, size_t len, uint64_t size, const char *he
 	it.size = size;
 	it.headers = headers;
 	it.etag = "\"v1\"";
-	it.sent = it.gets = 0;
+	it.sent = 0;
+	it.gets = 0;
 	return pack_blob_open(&blob, f.client, &the_blob, &err);
 }
 

@@ -86,6 +86,8 @@ static void *serve(void *arg)
 	pthread_mutex_lock(&service.lock);
 	fault = next_fault();
 	service.requests++;
+	if (service.grow_on_request)
+		assert_int_equal(truncate(path, SIZE + 1), 0);
 	if (fault == FAULT_ERROR) {
 		err_set(&reply.err, ERR_SERVER, "the service is on fire");
 	} else if (fault == FAULT_LEASE || (*r->lease && strcmp(r->lease, service.lease))) {
@@ -202,8 +204,6 @@ static void progress(void *arg, uint64_t done, uint64_t total)
 {
 	assert_true(done <= total + P && done >= seen_done);
 	seen_done = done;
-	if (service.grow_on_request)
-		assert_int_equal(truncate(path, SIZE + 1), 0);
 }
 
 static const struct upload_options options = { .block_size = BLOCK, .progress = progress };

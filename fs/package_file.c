@@ -1,0 +1,271 @@
+/* Files: opening and reading them, and where links lead. */
+#include <config.h>
+
+#include "fs/package.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "blob/base/log.h"
+#include "pack/decoder.h"
+#include "pack/zip_format.h"
+
+/* A read under way. */
+struct reading {
+	fuse_req_t req;
+	struct handle *h;          /* NULL: of a link */
+	struct version *v;
+	uint64_t offset;
+	uint32_t len;
+};
+
+/* --- replies --- */
+
+/* A storage that is gone fails thousands of requests: one line a second. */
+static void log_failure(const struct version *v, const struct err *err)
+{
+	static atomic_llong last;
+	long long now = (long long)time(NULL);
+
+	/* What is damaged was logged where it was found. */
+	if (err->code != ERR_FORMAT && err->code != ERR_CANCELLED && atomic_exchange(&last, now) != now)
+		log_warn("%s: reading failed: %s", v->label, err->msg);
+}
+
+static void read_done(void *arg, const struct err *err, const struct iovec *iov, int count)
+{
+	struct reading *r = arg;
+
+	if (err) {
+		log_failure(r->v, err);
+		fuse_reply_err(r->req, package_errno(r->v->p, err));
+	} else {
+		atomic_fetch_add(&r->v->p->read_bytes, r->len);
+		fuse_reply_iov(r->req, iov, count);
+	}
+	version_unref(r->v);
+	free(r);
+}
+
+/* --- stored members: their data begins where the local header says --- */
+
+static void copy_header(uint8_t *to, const struct iovec *iov, int count)
+{
+	size_t have = 0;
+
+	for (int i = 0; i < count && have < ZIP_LOCAL_SIZE; i++) {
+		size_t n = iov[i].iov_len < ZIP_LOCAL_SIZE - have ? iov[i].iov_len : ZIP_LOCAL_SIZE - have;
+
+		memcpy(to + have, iov[i].iov_base, n);
+		have += n;
+	}
+}
+
+/* Where the data begins, and that it lies in front of the central directory. */
+static int find_start(const struct handle *h, const uint8_t *header, uint64_t *start, struct err *err)
+{
+	struct pack_decoder *d = pack_decoder_new(&h->entry, h->v->label, err);
+	const uint8_t *in = header;
+	size_t in_len = ZIP_LOCAL_SIZE, made;
+	enum pack_step step;
+
+	if (!d)
+		return -1;
+	step = pack_decoder_run(d, &in, &in_len, NULL, 0, &made, err);
+	pack_decoder_free(d);
+	if (step == PACK_STEP_FAILED)
+		return -1;
+	*start = h->entry.header_offset + ZIP_LOCAL_SIZE + zip_u16(header + 26) + zip_u16(header + 28);
+	if (*start > h->directory || h->entry.size > h->directory - *start)
+		return err_set(err, ERR_FORMAT, "%s: %s: its data reaches into the central directory",
+			       h->v->label, h->entry.path);
+	return 0;
+}
+
+static void read_data(struct reading *r)
+{
+	object_read(r->v->object, atomic_load(&r->h->start) + r->offset, r->len, read_done, r);
+}
+
+static void header_done(void *arg, const struct err *err, const struct iovec *iov, int count)
+{
+	struct reading *r = arg;
+	uint8_t header[ZIP_LOCAL_SIZE];
+	uint64_t start;
+	struct err why;
+
+	if (err) {
+		read_done(r, err, NULL, 0);
+		return;
+	}
+	copy_header(header, iov, count);
+	if (find_start(r->h, header, &start, &why) < 0) {
+		log_error("%s", why.msg);
+		read_done(r, &why, NULL, 0);
+		return;
+	}
+	atomic_store(&r->h->start, start);
+	read_data(r);
+}
+
+/* --- reading --- */
+
+static void read_member(struct reading *r, uint64_t offset)
+{
+	struct handle *h = r->h;
+	struct unpack_member m = { .object = r->v->object, .name = r->v->label, .entry = &h->entry,
+				   .directory = h->directory };
+
+	if (h->entry.method != ZIP_STORED)
+		unpack_read(r->v->p->unpack, &m, offset, r->len, read_done, r);
+	else if (atomic_load(&h->start))
+		read_data(r);
+	else
+		object_read(r->v->object, h->entry.header_offset, ZIP_LOCAL_SIZE, header_done, r);
+}
+
+void file_read(struct call *c)
+{
+	struct handle *h = handle_of(c->fh);
+	uint64_t size = h->member ? h->entry.size : h->v->size, offset = (uint64_t)c->offset;
+	struct reading *r;
+
+	if (c->offset < 0 || offset >= size || !c->size) {
+		fuse_reply_buf(c->req, NULL, 0);
+		return;
+	}
+	r = malloc(sizeof(*r));
+	if (!r) {
+		fuse_reply_err(c->req, ENOMEM);
+		return;
+	}
+	/* The file may be closed before the reply has come. */
+	*r = (struct reading) { .req = c->req, .h = h, .v = version_ref(h->v), .offset = offset,
+				.len = (uint32_t)(c->size < size - offset ? c->size : size - offset) };
+	if (h->member)
+		read_member(r, offset);
+	else
+		object_read(h->v->object, offset, r->len, read_done, r);
+}
+
+/* --- opening --- */
+
+static int problem_errno(enum pack_problem problem)
+{
+	switch (problem) {
+	case PACK_OK:
+		return 0;
+	case PACK_DATA_ENCRYPTED:
+		return EACCES;
+	case PACK_DATA_METHOD:
+	case PACK_DATA_PIECE:
+		return EOPNOTSUPP;
+	default:
+		return EIO;
+	}
+}
+
+static int refusal(struct version *v, uint32_t entry)
+{
+	const struct pack_entry *e = &v->index.entries[entry];
+
+	if (e->problem && version_tell(v, entry))
+		log_error("%s: %s can't be read: %s", v->label, e->path,
+			  pack_problem_text((enum pack_problem)e->problem));
+	return problem_errno((enum pack_problem)e->problem);
+}
+
+void file_open(struct call *c)
+{
+	struct fuse_file_info fi = { .flags = c->flags, .keep_cache = 1 };
+	struct version *v = c->v;
+	struct handle *h;
+	int why = 0;
+
+	if ((c->flags & O_ACCMODE) != O_RDONLY)
+		why = EROFS;
+	else if (v->kind == VERSION_PACKAGE && c->entry >= v->index.count)
+		why = ESTALE;
+	else if (v->kind == VERSION_PACKAGE && v->index.entries[c->entry].type == PACK_DIR)
+		why = EISDIR;
+	else if (v->kind == VERSION_PACKAGE)
+		why = refusal(v, c->entry);
+	if (why) {
+		fuse_reply_err(c->req, why);
+		return;
+	}
+	h = handle_new_file(v, c->entry);
+	if (!h) {
+		fuse_reply_err(c->req, ENOMEM);
+		return;
+	}
+	fi.fh = (uintptr_t)h;
+	if (fuse_reply_open(c->req, &fi) < 0)
+		handle_free(h);
+}
+
+/* --- links --- */
+
+struct link_read {
+	fuse_req_t req;
+	struct version *v;
+	uint32_t entry;
+	char *path;
+};
+
+static void link_done(void *arg, const struct err *err, const struct iovec *iov, int count)
+{
+	struct link_read *r = arg;
+	char target[PACK_LINK_MAX + 1];
+	size_t len = 0;
+
+	for (int i = 0; i < count; i++) {
+		memcpy(target + len, iov[i].iov_base, iov[i].iov_len);
+		len += iov[i].iov_len;
+	}
+	target[len] = '\0';
+	if (err) {
+		log_failure(r->v, err);
+		fuse_reply_err(r->req, package_errno(r->v->p, err));
+	} else if (strlen(target) != len || !pack_link_stays(r->path, target)) {
+		if (version_tell(r->v, r->entry))
+			log_warn("%s: the link %s is not followed: it leads out of the package", r->v->label, r->path);
+		fuse_reply_err(r->req, ELOOP);
+	} else {
+		fuse_reply_readlink(r->req, target);
+	}
+	version_unref(r->v);
+	free(r->path);
+	free(r);
+}
+
+void file_readlink(struct call *c)
+{
+	struct version *v = c->v;
+	const struct pack_entry *e = v->kind == VERSION_PACKAGE && c->entry < v->index.count ?
+				     &v->index.entries[c->entry] : NULL;
+	struct unpack_member m;
+	struct link_read *r;
+	int why = !e || e->type != PACK_LINK ? EINVAL : refusal(v, c->entry);
+
+	if (!why && (!e->size || e->size > PACK_LINK_MAX))
+		why = ELOOP;
+	r = why ? NULL : malloc(sizeof(*r));
+	if (r && !(r->path = strdup(e->path))) {
+		free(r);
+		r = NULL;
+	}
+	if (!r) {
+		fuse_reply_err(c->req, why ? why : ENOMEM);
+		return;
+	}
+	r->req = c->req;
+	r->v = version_ref(v);
+	r->entry = c->entry;
+	m = (struct unpack_member) { .object = v->object, .name = v->label, .entry = e,
+				     .directory = v->index.directory_offset };
+	unpack_read(v->p->unpack, &m, 0, (uint32_t)e->size, link_done, r);
+}
