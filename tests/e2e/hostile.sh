@@ -28,11 +28,8 @@ hpcpack create "$T/packages/a-good-one.zip" "$T/good" >/dev/null || bail "no pac
 	        c.upload_blob(name, f, metadata={"relativepath": "into/" + name[:-4]}, overwrite=True)
 EOF2
 printf '[packages]\nmax_unpacked = 1G\nmax_ratio = 500\n' >"$T/conf"
-memory() { # CMD...: $peak, in KiB
-	run /usr/bin/time -o "$T/time" -f %M "$@"
-	peak=$(tail -n 1 "$T/time")
-}
-RUN_TIMEOUT=150 memory hpcsync --config "$T/conf" --json "$nest/root"
+RUN_TIMEOUT=150 run /usr/bin/python3 "$tests_dir/lib/peak.py" "$T/peak" hpcsync --config "$T/conf" --json "$nest/root"
+peak=$(cat "$T/peak")
 is "$status" 1 "hostile packages: exit status"
 echo "# $peak KiB"
 [ -n "${HPCPACK_TEST_QUICK}" ] || holds "memory stays bounded" [ "$peak" -lt 131072 ]

@@ -7,8 +7,8 @@ TEST_TIMEOUT=300
 
 start_azurite
 root=$T/root
-rounds=8
-changes=5
+rounds=6
+changes=4
 [ -z "$HPCPACK_TEST_QUICK" ] || { rounds=3 changes=3; }
 
 # Versions of a package: every file of one says its number, and how many there are.
