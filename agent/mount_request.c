@@ -42,21 +42,6 @@ static void fill_holder(struct lease_holder *h, const struct caller *c, const ch
 	h->pid = c->pid;
 }
 
-/* The directory of the configuration is its owner's; others name one of theirs. */
-static int fill_cache_dir(struct making *k)
-{
-	const struct settings *s = &k->agent->settings;
-	const char *dir = k->options.cache_dir;
-
-	if (!dir && k->mount->uid == geteuid())
-		dir = s->cache_dir;
-	if (!dir)
-		return 0;
-	k->job.drive.cache_dir = strdup(dir);
-	k->job.drive.cache_dir_bytes = k->options.cache_dir_bytes ? k->options.cache_dir_bytes : s->cache_dir_bytes;
-	return k->job.drive.cache_dir ? 0 : -1;
-}
-
 /* So that most blobs are looked at by one worker only. */
 static bool looks_like_package(const char *blob)
 {
@@ -102,6 +87,21 @@ int mount_request_check_kind(struct making *k, struct err *err)
 	/* Root's are for the jobs of all. */
 	k->job.allow_other = k->options.allow_other || (m->kind != MOUNT_DRIVE && m->uid == 0);
 	return 0;
+}
+
+/* The directory of the configuration is its owner's; others name one of theirs. */
+static int fill_cache_dir(struct making *k)
+{
+	const struct settings *s = &k->agent->settings;
+	const char *dir = k->options.cache_dir;
+
+	if (!dir && k->mount->uid == geteuid())
+		dir = s->cache_dir;
+	if (!dir)
+		return 0;
+	k->job.drive.cache_dir = strdup(dir);
+	k->job.drive.cache_dir_bytes = k->options.cache_dir_bytes ? k->options.cache_dir_bytes : s->cache_dir_bytes;
+	return k->job.drive.cache_dir ? 0 : -1;
 }
 
 static void fill_job(struct making *k, const json_t *request)

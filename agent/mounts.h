@@ -99,7 +99,8 @@ struct mount *mount_new(const char *runtime_dir, const char *id, struct err *err
 void mount_ref(struct mounts *t, struct mount *m);
 void mount_unref(struct mounts *t, struct mount *m);
 
-/* "account/container/blob", for messages; with the snapshot if it has one. */
+/* "account/container/blob", for messages; with the snapshot if it has one. Also of
+ * a mount whose request could not be read. */
 void mount_name(const struct mount *m, char *out, size_t size);
 
 /* Put it into the table (which takes a reference), busy. Refused when the mount

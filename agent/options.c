@@ -105,7 +105,7 @@ static int parse_one(const char *o, struct mount_options *out, struct buf *rest,
 	return 0;
 }
 
-int mount_options_parse(const char *text, struct mount_options *out, struct err *err)
+static int parse_all(const char *text, struct mount_options *out, struct err *err)
 {
 	cleanup_free char *copy = strdup(text ? text : "");
 	cleanup_buf struct buf rest = BUF_INIT(4096);
@@ -130,6 +130,15 @@ int mount_options_parse(const char *text, struct mount_options *out, struct err 
 failed:
 	mount_options_free(out);
 	return -1;
+}
+
+int mount_options_parse(const char *text, struct mount_options *out, struct err *err)
+{
+	int rc = parse_all(text, out, err);
+
+	if (rc < 0)
+		mount_options_free(out);
+	return rc;
 }
 
 void mount_options_free(struct mount_options *o)

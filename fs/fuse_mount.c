@@ -19,7 +19,7 @@
 #include "fs/loop.h"
 
 #define DEFAULT_THREADS 4
-#define MAX_HELD (16u << 20) /* writes that wait; more of them wait in the kernel */
+#define MAX_HELD (8u << 20) /* writes that wait; more of them wait in the kernel */
 #define RETRY_MS 100
 #define END_MS 1000 /* from unmounting to the end of the threads */
 

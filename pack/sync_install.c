@@ -8,6 +8,7 @@
 
 #include "blob/base/cleanup.h"
 #include "blob/base/log.h"
+#include "pack/flusher.h"
 #include "pack/opc_name.h"
 #include "pack/sync_place.h"
 #include "pack/sync_run.h"
@@ -83,11 +84,18 @@ int sync_open_package(struct sync_item *item, struct pack_blob *blob, struct pac
 
 /* --- extracting --- */
 
+struct extracting {
+	struct sync_item *item;
+	struct flusher flusher;
+};
+
 static void show_progress(void *arg, const struct extract_stats *stats)
 {
-	struct sync_item *item = arg;
+	struct extracting *x = arg;
+	struct sync_item *item = x->item;
 	struct sync_run *run = item->run;
 
+	flusher_progress(&x->flusher, stats->bytes, stats->files);
 	pthread_mutex_lock(&run->telling);
 	run->fetched += stats->fetched - item->shown;
 	item->shown = stats->fetched;
@@ -100,17 +108,23 @@ static int extract(struct sync_item *item, const struct pack_blob *blob, const s
 		   int stage, struct err *err)
 {
 	const struct sync_run *run = item->run;
+	struct extracting x = { .item = item };
 	const struct extract_options options = {
 		.block_size = run->options->block_size, .pool = run->pool,
 		.max_path = run->options->max_path ? run->options->max_path : 4095,
 		.prefix = strlen(run->root.path) + 1 + strlen(item->package->target),
-		.cancel = run->options->cancel, .progress = show_progress, .arg = item,
+		.cancel = run->options->cancel, .progress = show_progress, .arg = &x,
 	};
 	struct extract_stats stats;
+	int rc;
 
-	if (pack_extract(index, &blob->reader, blob, stage, &options, &stats, err) < 0)
+	flusher_start(&x.flusher, stage);
+	rc = pack_extract(index, &blob->reader, blob, stage, &options, &stats, err);
+	if (rc == 0)
+		show_progress(&x, &stats);
+	flusher_stop(&x.flusher);
+	if (rc < 0)
 		return -1;
-	show_progress(item, &stats);
 	item->package->bytes = stats.bytes;
 	item->package->files = stats.files;
 	item->package->fetched = stats.fetched;

@@ -8,7 +8,7 @@
 #	succeeds "it mounts" on a hpcpack mount data.vhd "$T/mnt"
 #	done_testing
 #
-# It gets a folder of its own ($T), ports of its own and agents with runtime
+# It gets a folder of its own ($T), ports, a mount namespace and agents with runtime
 # folders of their own; whatever it started, mounted or attached is undone when
 # it ends, in whichever way. HPCPACK_TEST_KEEP=1 keeps the folder.
 #
@@ -22,10 +22,17 @@
 set -u
 set -o pipefail
 
+# In a mount namespace of its own: one that another test makes meanwhile would take a
+# copy of our mounts along, and keep their loop devices in use for as long as it lives.
 if [ "${HPCPACK_TEST_GUARD:-}" != "$0" ]; then
 	export HPCPACK_TEST_GUARD=$0
-	exec timeout -k 60 "${TEST_TIMEOUT:-300}" bash "$0" "$@"
+	own_mounts=()
+	if unshare --mount true 2>/dev/null; then own_mounts=(unshare --mount --propagation private --); fi
+	exec ${own_mounts[@]+"${own_mounts[@]}"} timeout -k 60 "${TEST_TIMEOUT:-300}" bash "$0" "$@"
 fi
+# And what came along into ours is let go.
+awk '$5 ~ "/hpcpack-(test|unit)[.-]" { print length($5), $5 }' /proc/self/mountinfo | sort -rn |
+	cut -d' ' -f2- | while read -r mount; do timeout 10 umount -l -- "$(printf '%b' "$mount")" 2>/dev/null; done
 
 # Where things are. make check says so; by hand the build folder is the working
 # directory if it looks like one, else the source folder.

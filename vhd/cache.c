@@ -7,6 +7,8 @@
 #include <sys/mman.h>
 
 #define MIN_CHUNKS 4
+#define HUGE_PAGE ((size_t)2 << 20)
+#define SMALL_PAGE 4096
 
 /* Chunks beyond the arena come one by one and are kept until the end. */
 struct extra {
@@ -17,6 +19,7 @@ struct extra {
 struct cache {
 	uint8_t *arena;
 	size_t arena_bytes;
+	void *map;                 /* the arena is in it, at a whole huge page */
 	struct chunk *chunks;      /* of the arena */
 	size_t nchunks;            /* of the arena */
 	struct extra *extras;
@@ -94,7 +97,27 @@ static struct chunk *take(struct cache *c)
 	return ch;
 }
 
-static struct cache *make_cache(uint64_t bytes, int populate, struct err *err)
+/* In huge pages, where there are: touching them takes less than half of the time. */
+static int make_arena(struct cache *c, bool touch)
+{
+	void *map = mmap(NULL, c->arena_bytes + HUGE_PAGE, PROT_READ | PROT_WRITE,
+			 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	size_t i;
+
+	if (map == MAP_FAILED)
+		return -1;
+	c->map = map;
+	c->arena = (uint8_t *)(((uintptr_t)map + HUGE_PAGE - 1) & ~(uintptr_t)(HUGE_PAGE - 1));
+	if (!touch)
+		return 0;
+	madvise(c->arena, c->arena_bytes, MADV_HUGEPAGE);
+	if (madvise(c->arena, c->arena_bytes, MADV_POPULATE_WRITE) < 0)
+		for (i = 0; i < c->arena_bytes; i += SMALL_PAGE)
+			c->arena[i] = 0;
+	return 0;
+}
+
+static struct cache *make_cache(uint64_t bytes, bool touch, struct err *err)
 {
 	struct cache *c = calloc(1, sizeof(*c));
 	size_t i, nbuckets = 1;
@@ -113,12 +136,8 @@ static struct cache *make_cache(uint64_t bytes, int populate, struct err *err)
 	if (!c->buckets || !c->chunks)
 		goto no_memory;
 	c->arena_bytes = c->nchunks << CHUNK_SHIFT;
-	c->arena = mmap(NULL, c->arena_bytes, PROT_READ | PROT_WRITE,
-			MAP_PRIVATE | MAP_ANONYMOUS | populate, -1, 0);
-	if (c->arena == MAP_FAILED) {
-		c->arena = NULL;
+	if (make_arena(c, touch) < 0)
 		goto no_memory;
-	}
 	for (i = c->nchunks; i-- > 0;) {
 		c->chunks[i].data = c->arena + (i << CHUNK_SHIFT);
 		c->chunks[i].hash_next = c->free_list;
@@ -137,12 +156,12 @@ no_memory:
 /* Touched now: the write path must not wait for memory later. */
 struct cache *cache_new(uint64_t bytes, struct err *err)
 {
-	return make_cache(bytes, MAP_POPULATE, err);
+	return make_cache(bytes, true, err);
 }
 
 struct cache *cache_new_untouched(uint64_t bytes, struct err *err)
 {
-	return make_cache(bytes, 0, err);
+	return make_cache(bytes, false, err);
 }
 
 void cache_free(struct cache *c)
@@ -156,8 +175,8 @@ void cache_free(struct cache *c)
 		free(e->chunk.data);
 		free(e);
 	}
-	if (c->arena)
-		munmap(c->arena, c->arena_bytes);
+	if (c->map)
+		munmap(c->map, c->arena_bytes + HUGE_PAGE);
 	free(c->chunks);
 	free(c->buckets);
 	free(c);

@@ -8,7 +8,7 @@ from rig import GIB
 
 
 def measure(rig):
-    rig.service.add("bench.vhd", rig.images.drive(), pattern=r"bench\.vhd|drive\d+\.vhd")
+    rig.service.add("drives.vhd", rig.images.drive(), pattern=r"drive\d+\.vhd")
 
     def turn(count):
         def run():

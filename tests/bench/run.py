@@ -15,6 +15,7 @@ import importlib.util
 import json
 import os
 import platform
+import signal
 import subprocess
 import sys
 import time
@@ -130,6 +131,7 @@ def main():
     if missing or os.geteuid():
         sys.exit(f"the benchmarks need root and {', '.join(missing) or 'nothing else'} "
                  "(contrib/install-packages bench)")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what was started is ended then, too
     rows, taken = [], True
     rig = rigs.Rig(top, build)
     result = {"machine": machine(), "versions": versions(build), "rounds": measure.rounds(), "rows": rows}

@@ -412,10 +412,10 @@ static void many_writes(void **state)
 	assert_true(write_at_once(MANY, 4096) >= 60);
 }
 
-/* Large ones hold more memory than that: 16 MiB, and one for each thread. */
+/* Of large ones only 8 MiB, and one for each thread. */
 static void large_writes(void **state)
 {
-	assert_true(write_at_once(30, MIB) <= 16 + 4);
+	assert_true(write_at_once(30, MIB) <= 8 + 4);
 }
 
 /* --- the end --- */

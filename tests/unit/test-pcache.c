@@ -162,6 +162,7 @@ static uint64_t missing(struct pcache *pc, uint64_t offset, size_t len, unsigned
 
 /* --- directories --- */
 
+static const char page[4096];
 static unsigned serial;
 
 static struct pcache_options options(void)
@@ -653,7 +654,7 @@ static void test_space(void **state)
 	/* somebody else takes all of it between two of our looks */
 	assert_true(asprintf(&other, "%s/other", o.dir) > 0);
 	fd = open(other, O_RDWR | O_CREAT, 0600);
-	while (write(fd, other, 4096) > 0 || write(fd, other, 1) > 0)
+	while (write(fd, page, sizeof(page)) > 0 || write(fd, page, 1) > 0)
 		;
 	for (i = 0; i < 8; i++)
 		fill(pc, (uint64_t)i * MIB + 4096, CHUNK, 1);
@@ -682,7 +683,7 @@ static void test_full_disk(void **state)
 	assert_true(fill(pc, 0, CHUNK, 1)); /* and it has taken room for 2 MiB */
 	assert_true(asprintf(&other, "%s/other", o.dir) > 0);
 	fd = open(other, O_RDWR | O_CREAT, 0600);
-	while (write(fd, other, 4096) > 0 || write(fd, other, 1) > 0)
+	while (write(fd, page, sizeof(page)) > 0 || write(fd, page, 1) > 0)
 		;
 	for (i = 1; i < 4; i++)
 		fill(pc, (uint64_t)i * CHUNK, CHUNK, 1);
