@@ -24,10 +24,18 @@ void cli_init(const char *program)
 	log_init(program, LOG_LEVEL_WARN);
 }
 
+/* One line, whatever names from elsewhere are in it: what could steer the terminal is
+ * not shown. */
 int cli_fail(const struct err *err)
 {
+	char msg[sizeof(err->msg)];
+
+	snprintf(msg, sizeof(msg), "%s", err->msg);
+	for (char *c = msg; *c; c++)
+		if ((unsigned char)*c < 0x20 || *c == 0x7f)
+			*c = '?';
 	fflush(stdout);
-	fprintf(stderr, "%s: %s\n", program_name, err->msg);
+	fprintf(stderr, "%s: %s\n", program_name, msg);
 	return CLI_FAILED;
 }
 

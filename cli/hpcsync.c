@@ -75,7 +75,10 @@ static void waiting(void *arg, long pid)
 {
 	const struct run *run = arg;
 
-	cli_note(run->options, "another hpcsync (process %ld) works on this package root; waiting for it", pid);
+	if (pid)
+		cli_note(run->options, "another hpcsync (process %ld) works on this package root; waiting for it", pid);
+	else
+		cli_note(run->options, "another hpcsync works on this package root; waiting for it");
 }
 
 static void done(void *arg, const struct sync_package *package)

@@ -135,10 +135,14 @@ static bool is_unchanged(const struct sync_run *run, const struct sync_item *ite
 {
 	const struct sync_package *p = item->package;
 	const struct sync_record *record = sync_records_find(&run->records, p->target);
+	enum sync_there there;
 
-	return record && !record->pending && !strcmp(record->etag, p->etag) &&
-	       sync_record_is_of(record, run->account, run->container, p->name) &&
-	       sync_look(&run->root, p->target) != SYNC_THERE_NOTHING;
+	if (!record || record->pending || strcmp(record->etag, p->etag) ||
+	    !sync_record_is_of(record, run->account, run->container, p->name))
+		return false;
+	/* Somebody may have emptied it. */
+	there = sync_look(&run->root, p->target);
+	return there == SYNC_THERE_FOLDER || (there == SYNC_THERE_EMPTY && !record->files);
 }
 
 static void settle_unchanged(struct sync_run *run)

@@ -72,9 +72,10 @@ is "$(jq -c 'keys' <<<"$out")" '["container","error","packages","root","totals"]
 is "$(jq -c '.packages[0] | keys' <<<"$out")" '["bytes","error","etag","files","name","seconds","state","target"]' "a package its own"
 is "$(jq -c '.packages[0] | [.name, .target, .files, .bytes, .error]' <<<"$out")" "[\"alpha.zip\",\"$root/apps/alpha\",6,16000029,null]" "with what is installed"
 is "$(jq -c '.totals | [.installed, .unchanged, .skipped, .failed, .bytes, .fetched, .files]' <<<"$out")" '[0,3,4,0,0,0,0]' "and sums"
-rm -r "$root/gämma x"
-succeeds "a package that somebody removed" hpcsync --json "$root"
-is "$(state gamma.1.zip) $(state alpha.zip)" "installed unchanged" "is installed again"
+rm -r "$root/gämma x" "$root"/beta/*/*
+succeeds "packages that somebody removed or emptied" hpcsync --json "$root"
+is "$(state gamma.1.zip) $(state beta.zip) $(state alpha.zip)" "installed installed unchanged" "are installed again"
+holds "complete" same "$T/beta" "$beta"
 
 # --- which, from where ---
 succeeds "a filter, the account as arguments" env -u AZURE_STORAGE_CONNECTION_STRING \
