@@ -133,8 +133,9 @@ void mount_unref(struct mounts *t, struct mount *m)
 
 void mount_name(const struct mount *m, char *out, size_t size)
 {
+	/* A request that was refused early has none of them yet. */
 	if (!m->account || !m->container || !m->blob) {
-		snprintf(out, size, "a mount that was refused");
+		snprintf(out, size, "a mount");
 		return;
 	}
 	snprintf(out, size, "%s/%s%s%s%s%s", m->account, m->container, *m->blob ? "/" : "", m->blob,

@@ -125,8 +125,8 @@ json_t *worker_wait_ready(struct mount *m, const int *cancel, int count,
 
 			poll(&(struct pollfd){ .fd = m->pidfd, .events = POLLIN }, 1, END_TIMEOUT_MS);
 			worker_describe_end(m, how, sizeof(how));
-			err_set(err, ERR_SYSTEM, "%s before the mount was ready; see the agent's log",
-				how);
+			err_set(err, ERR_SYSTEM, "%s before the %s was ready; see the agent's log",
+				how, mount_kind_name(m->kind));
 		}
 		if (!msg)
 			return NULL;

@@ -26,7 +26,7 @@ sys.path[0] = HERE + "/lib"  # measures may have any name, a module's too
 import measure  # noqa: E402
 import rig as rigs  # noqa: E402
 
-NEEDED = ("nginx", "curl", "rclone", "nbdkit", "nbdfuse", "wrk", "fio", "openssl", "qemu-img", "mke2fs")
+NEEDED = ("nginx", "curl", "rclone", "nbdkit", "nbdfuse", "fuse-zip", "archivemount", "wrk", "fio", "openssl", "qemu-img", "mke2fs")
 FIRST = ("seqread",)    # the rest by name
 LAST = ("memory",)      # looks at what the others have used
 

@@ -5,8 +5,8 @@ from measure import Row, alternate, at_least, timed
 from rig import GIB, MIB
 
 SIZE = 4 * GIB
-DATA = SIZE // 20
 EXTENT = 2 * MIB
+DATA = SIZE // 20 // EXTENT * EXTENT
 
 
 def make_image(rig):

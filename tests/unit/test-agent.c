@@ -118,7 +118,7 @@ static void failures_leave_nothing(void **state)
 	assert_null(rig_call(rig_mount_request("fail-d.vhd", at), &err));
 	assert_int_equal(err.code, ERR_LEASE_HELD);
 	assert_string_equal(err.service_code, "LeaseAlreadyPresent");
-	rig_refused(rig_mount_request("exit-d.vhd", at), "ended with status 3 before the mount was ready");
+	rig_refused(rig_mount_request("exit-d.vhd", at), "ended with status 3 before the drive was ready");
 	rig_refused(rig_mount_request("empty.vhd", at), "empty.vhd: no filesystem found");
 	rig_refused(rig_with(rig_mount_request("d.vhd", at), "partition", json_integer(3)), "no partition 3");
 	rig_refused(rig_with(rig_mount_request("d.vhd", at), "options", json_string("cache=none")),

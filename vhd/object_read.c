@@ -1,0 +1,255 @@
+/* object_read.c - reads; see vhd/object_priv.h. */
+#include <config.h>
+
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "vhd/object_priv.h"
+
+#define FETCH_ALIGN 4096u
+/* Between the members of a package: data descriptors, padding. */
+#define GAP 64u
+
+static void release(struct objects *all, struct read_req *r)
+{
+	unsigned i;
+
+	for (i = 0; r->pinned && i < r->nchunks; i++)
+		cache_unpin(all->cache, r->chunks[i]);
+	r->pinned = false;
+}
+
+static bool pin(struct objects *all, struct read_req *r)
+{
+	uint64_t first = r->offset >> CHUNK_SHIFT, last = (r->offset + r->len - 1) >> CHUNK_SHIFT;
+	unsigned i, missing = 0;
+
+	r->nchunks = (unsigned)(last - first + 1);
+	/* What is there is pinned first, so that making room can't evict it. */
+	for (i = 0; i < r->nchunks; i++) {
+		r->chunks[i] = cache_find(all->cache, r->object->number, first + i);
+		if (r->chunks[i])
+			cache_pin(all->cache, r->chunks[i]);
+		else
+			missing++;
+	}
+	if (missing > cache_spare(all->cache)) {
+		for (i = 0; i < r->nchunks; i++)
+			if (r->chunks[i])
+				cache_unpin(all->cache, r->chunks[i]);
+		return false;
+	}
+	for (i = 0; i < r->nchunks; i++)
+		if (!r->chunks[i])
+			r->chunks[i] = cache_get(all->cache, r->object->number, first + i);
+	r->pinned = true;
+	return true;
+}
+
+enum step { READ_READY, READ_WAITS, READ_STARVES, READ_FAILS };
+
+/* Pin its chunks, fetch what is missing and not under way yet. */
+static enum step read_step(struct objects *all, struct read_req *r)
+{
+	uint64_t end = r->offset + r->len, first = r->offset >> CHUNK_SHIFT;
+	uint64_t missing_from = UINT64_MAX, missing_end = 0;
+	bool complete = true;
+	unsigned i;
+
+	if (!r->pinned && !pin(all, r))
+		return READ_STARVES;
+	for (i = 0; i < r->nchunks; i++) {
+		struct chunk *ch = r->chunks[i];
+		uint64_t base = (first + i) << CHUNK_SHIFT;
+		sector_set need = sectors_within(first + i, r->offset, r->len) & ~ch->have;
+
+		ch->prefetched = false;
+		complete = complete && !need;
+		if (!(need & ~ch->fetching))
+			continue;
+		if (missing_from == UINT64_MAX)
+			missing_from = base > r->offset ? base : r->offset & ~(uint64_t)(FETCH_ALIGN - 1);
+		missing_end = base + CHUNK_BYTES < end ? base + CHUNK_BYTES : end;
+	}
+	if (missing_from != UINT64_MAX) {
+		if (missing_end == end && r->fetch_end > end)
+			missing_end = r->fetch_end;
+		if (object_fetch(r->object, missing_from, missing_end, false) < missing_end)
+			return READ_FAILS;
+	}
+	return complete ? READ_READY : READ_WAITS;
+}
+
+static int build_iov(struct read_req *r)
+{
+	uint64_t pos = r->offset, end = r->offset + r->len;
+	int n = 0;
+
+	while (pos < end) {
+		unsigned within = (unsigned)(pos & (CHUNK_BYTES - 1));
+		uint64_t len = CHUNK_BYTES - within < end - pos ? CHUNK_BYTES - within : end - pos;
+
+		r->iov[n] = (struct iovec) { r->chunks[n]->data + within, len };
+		n++;
+		pos += len;
+	}
+	return n;
+}
+
+static void fail(struct objects *all, struct read_req *r, const struct err *err)
+{
+	r->failed = true;
+	r->err = *err;
+	r->next = all->to_finish;
+	all->to_finish = r;
+}
+
+static void fail_no_memory(struct objects *all, struct read_req *r)
+{
+	struct err err;
+
+	err_set(&err, ERR_NO_MEMORY, "out of memory for a read");
+	fail(all, r, &err);
+}
+
+static void settle(struct objects *all, struct read_req *r, enum step step)
+{
+	struct read_req **p;
+
+	switch (step) {
+	case READ_READY:
+		r->next = all->to_finish;
+		all->to_finish = r;
+		break;
+	case READ_WAITS:
+		r->next = r->object->waiting;
+		r->object->waiting = r;
+		break;
+	case READ_STARVES:
+		for (p = &all->starved; *p;)
+			p = &(*p)->next;
+		r->next = NULL;
+		*p = r;
+		break;
+	case READ_FAILS:
+		fail_no_memory(all, r);
+		break;
+	}
+}
+
+void object_retry_starved(struct objects *all)
+{
+	struct read_req *r;
+
+	while ((r = all->starved)) {
+		enum step step = read_step(all, r);
+
+		if (step == READ_STARVES)
+			return;
+		all->starved = r->next;
+		settle(all, r, step);
+	}
+}
+
+void object_finish(struct objects *all, struct read_req *r)
+{
+	if (r->failed)
+		r->done(r->arg, &r->err, NULL, 0);
+	else
+		r->done(r->arg, NULL, r->iov, build_iov(r));
+	pthread_mutex_lock(&all->lock);
+	release(all, r);
+	object_drop(r->object);
+	free(r);
+	object_retry_starved(all);
+	objects_inactive(all);
+}
+
+void object_arrived(struct object *o, uint64_t offset, uint64_t end, const struct err *err)
+{
+	struct read_req *list = o->waiting, *r;
+
+	o->waiting = NULL;
+	while ((r = list)) {
+		list = r->next;
+		if (r->offset >= end || offset >= r->offset + r->len)
+			settle(o->all, r, READ_WAITS);
+		else if (err)
+			fail(o->all, r, err);
+		else
+			settle(o->all, r, read_step(o->all, r));
+	}
+}
+
+/* --- the face --- */
+
+/* A reader of one member after the other leaves small gaps. */
+static struct stream *note(struct object *o, uint64_t offset, uint64_t len)
+{
+	unsigned i;
+
+	for (i = 0; i < READAHEAD_STREAMS; i++) {
+		const struct stream *s = &o->ra.streams[i];
+
+		if (s->reads && offset > s->next && offset - s->next <= GAP)
+			return readahead_note(&o->ra, s->next, len + (offset - s->next));
+	}
+	return readahead_note(&o->ra, offset, len);
+}
+
+/* How far beyond its end a read that follows no stream may fetch. */
+static uint64_t random_fetch_end(const struct object *o, uint64_t offset, uint64_t end)
+{
+	uint64_t want = (offset & ~(uint64_t)(FETCH_ALIGN - 1)) + o->all->o.fetch_bytes;
+	uint64_t chunk_end = (((end - 1) >> CHUNK_SHIFT) + 1) << CHUNK_SHIFT;
+
+	if (want < end)
+		want = (end + FETCH_ALIGN - 1) & ~(uint64_t)(FETCH_ALIGN - 1);
+	if (want > chunk_end)
+		want = chunk_end;
+	return want < o->size ? want : o->size;
+}
+
+static int check(const struct object *o, uint64_t offset, uint32_t len, struct err *err)
+{
+	if (o->all->closing)
+		return err_set(err, ERR_CANCELLED, "%s/%s: is being unmounted", o->ref.container, o->ref.blob);
+	if (!len || len > o->all->max_io || offset > o->size || len > o->size - offset)
+		return err_set(err, ERR_RANGE, "%s/%s: %u bytes at %" PRIu64 " can't be read",
+			       o->ref.container, o->ref.blob, len, offset);
+	return 0;
+}
+
+void object_read(struct object *o, uint64_t offset, uint32_t len, object_read_fn *done, void *arg)
+{
+	struct objects *all = o->all;
+	struct read_req *r = malloc(sizeof(*r));
+	struct stream *s;
+	struct err err;
+	int rc;
+
+	pthread_mutex_lock(&all->lock);
+	rc = r ? check(o, offset, len, &err) : err_set(&err, ERR_NO_MEMORY, "out of memory for a read");
+	if (rc < 0) {
+		pthread_mutex_unlock(&all->lock);
+		free(r);
+		done(arg, &err, NULL, 0);
+		return;
+	}
+	r->object = o;
+	r->offset = offset;
+	r->len = len;
+	r->pinned = r->failed = false;
+	r->done = done;
+	r->arg = arg;
+	o->refs++;
+	all->active++;
+	readahead_wasted(&o->ra, cache_take_wasted(all->cache));
+	s = note(o, offset, len);
+	r->fetch_end = s->window ? 0 : random_fetch_end(o, offset, offset + len);
+	/* First come, first served, among those who need room. */
+	settle(all, r, all->starved ? READ_STARVES : read_step(all, r));
+	if (s->window)
+		object_read_ahead(o, s);
+	objects_leave(all);
+}
