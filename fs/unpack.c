@@ -402,6 +402,12 @@ void unpack_free(struct unpack *u)
 			unpack_vacate(u->buckets[i]);
 			forget(u->buckets[i]);
 		}
+	while (u->inflaters) {
+		struct inflater *f = u->inflaters;
+
+		u->inflaters = f->next;
+		inflater_free(f);
+	}
 	if (u->dir_fd >= 0)
 		close(u->dir_fd);
 	free((char *)u->o.dir);

@@ -16,11 +16,26 @@ static uint64_t charge_of(const struct member *m)
 	return ((m->entry.size + 4095) & ~UINT64_C(4095)) + sizeof(*m);
 }
 
+/* Mapping and unmapping is dear for what is small. */
+#define SMALL (128u << 10)
+
 static uint8_t *map(uint64_t bytes)
 {
-	void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	void *p;
+
+	if (bytes <= SMALL)
+		return malloc(bytes);
+	p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	return p == MAP_FAILED ? NULL : p;
+}
+
+static void unmap(uint8_t *data, uint64_t bytes)
+{
+	if (bytes <= SMALL)
+		free(data);
+	else
+		munmap(data, bytes);
 }
 
 /* The one that went unused longest. A window counts only as such. */
@@ -118,7 +133,7 @@ void unpack_vacate(struct member *m)
 	struct unpack *u = m->u;
 
 	if (m->data)
-		munmap(m->data, m->window ? u->window_bytes : m->entry.size);
+		unmap(m->data, m->window ? u->window_bytes : m->entry.size);
 	if (m->fd >= 0)
 		close(m->fd);
 	if (m->window)
@@ -130,7 +145,7 @@ void unpack_vacate(struct member *m)
 	m->charge = 0;
 	m->low = m->made = m->served = 0;
 	m->right = false;
-	inflater_free(m->inflater);
+	inflater_put(u, m->inflater);
 	m->inflater = NULL;
 }
 

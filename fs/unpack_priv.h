@@ -42,6 +42,7 @@ struct unpack_req {
 
 /* Where a decoder is in its input. */
 struct inflater {
+	struct inflater *next;      /* among those that nobody uses */
 	struct pack_decoder *decoder;
 	uint64_t pos, end;          /* of the next bytes to get, in the object */
 	const uint8_t *in;
@@ -88,6 +89,8 @@ struct unpack {
 	struct member *buckets[UNPACK_BUCKETS];
 	pthread_t *threads;
 	unsigned started;
+	struct inflater *inflaters; /* to be used again; at most one for each thread */
+	unsigned ninflaters;
 	struct unpack_stats stats;
 };
 
@@ -130,5 +133,7 @@ uint8_t *unpack_space(struct member *m, size_t *len);
 
 void *unpack_thread(void *unpack);
 void inflater_free(struct inflater *f);
+/* With the lock: it is not needed any more (NULL: there is none). */
+void inflater_put(struct unpack *u, struct inflater *f);
 
 #endif

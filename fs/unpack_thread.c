@@ -20,6 +20,42 @@ void inflater_free(struct inflater *f)
 	free(f);
 }
 
+void inflater_put(struct unpack *u, struct inflater *f)
+{
+	if (!f)
+		return;
+	if (u->ninflaters >= u->o.threads) {
+		inflater_free(f);
+		return;
+	}
+	f->next = u->inflaters;
+	u->inflaters = f;
+	u->ninflaters++;
+}
+
+/* One that was used before, if there is one: it is large, and most members are small. */
+static struct inflater *inflater_get(struct member *m, struct err *err)
+{
+	struct inflater *f = m->u->inflaters;
+
+	if (f) {
+		m->u->inflaters = f->next;
+		m->u->ninflaters--;
+		pack_decoder_name(f->decoder, m->name);
+		return f;
+	}
+	f = malloc(sizeof(*f));
+	if (!f) {
+		err_set(err, ERR_NO_MEMORY, "%s: out of memory", m->name);
+		return NULL;
+	}
+	f->decoder = pack_decoder_new(&m->entry, m->name, err);
+	if (f->decoder)
+		return f;
+	free(f);
+	return NULL;
+}
+
 /* --- packed bytes --- */
 
 static uint64_t clip(uint64_t pos, uint64_t max)
@@ -68,19 +104,10 @@ static int rewind_inflater(struct member *m, struct err *err)
 {
 	struct inflater *f = m->inflater;
 
-	if (!f) {
-		f = calloc(1, sizeof(*f));
-		if (!f)
-			return err_set(err, ERR_NO_MEMORY, "%s: out of memory", m->name);
-		f->decoder = pack_decoder_new(&m->entry, m->name, err);
-		if (!f->decoder) {
-			free(f);
-			return -1;
-		}
-		m->inflater = f;
-	} else if (pack_decoder_reset(f->decoder, &m->entry, err) < 0) {
+	if (!f)
+		f = m->inflater = inflater_get(m, err);
+	if (!f || pack_decoder_reset(f->decoder, &m->entry, err) < 0)
 		return -1;
-	}
 	f->in_len = 0;
 	f->pos = m->entry.header_offset;
 	f->end = UINT64_MAX;
@@ -235,7 +262,7 @@ static void run_failed(struct member *m, const struct err *err)
 static void settle(struct member *m)
 {
 	if (m->state == COMPLETE) {
-		inflater_free(m->inflater);
+		inflater_put(m->u, m->inflater);
 		m->inflater = NULL;
 	}
 	if (m->state == RUNNING)

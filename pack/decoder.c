@@ -91,6 +91,11 @@ struct pack_decoder *pack_decoder_new(const struct pack_entry *entry, const char
 	return d;
 }
 
+void pack_decoder_name(struct pack_decoder *d, const char *name)
+{
+	d->name = name;
+}
+
 void pack_decoder_free(struct pack_decoder *d)
 {
 	if (!d)

@@ -23,6 +23,8 @@ struct pack_decoder;
 struct pack_decoder *pack_decoder_new(const struct pack_entry *entry, const char *name,
 				      struct err *err);
 int pack_decoder_reset(struct pack_decoder *d, const struct pack_entry *entry, struct err *err);
+/* It is of another package from now on: before the reset. */
+void pack_decoder_name(struct pack_decoder *d, const char *name);
 void pack_decoder_free(struct pack_decoder *d);
 
 enum pack_step {
