@@ -153,6 +153,10 @@ void loader_free(struct loader *l);
 /* Run a call that belongs to a version: now if its index is there, else later. Takes
  * over c->v's reference. */
 void call_with_index(struct call *c);
+/* The index (there now) and the version stay until the second one, which any thread
+ * may call. Both take the lock. */
+void version_keep_index(struct version *v);
+void version_let_index(struct version *v);
 /* Reply with an error. */
 void call_fail(struct call *c, const struct err *err);
 /* The errno of a failed read. */

@@ -213,12 +213,13 @@ struct link_read {
 	fuse_req_t req;
 	struct version *v;
 	uint32_t entry;
-	char *path;
 };
 
+/* The index is kept for it. */
 static void link_done(void *arg, const struct err *err, const struct iovec *iov, int count)
 {
 	struct link_read *r = arg;
+	const char *path = r->v->index.entries[r->entry].path;
 	char target[PACK_LINK_MAX + 1];
 	size_t len = 0;
 
@@ -230,15 +231,14 @@ static void link_done(void *arg, const struct err *err, const struct iovec *iov,
 	if (err) {
 		log_failure(r->v, err);
 		fuse_reply_err(r->req, package_errno(r->v->p, err));
-	} else if (strlen(target) != len || !pack_link_stays(r->path, target)) {
+	} else if (strlen(target) != len || !pack_link_inside(&r->v->index, path, target)) {
 		if (version_tell(r->v, r->entry))
-			log_warn("%s: the link %s is not followed: it leads out of the package", r->v->label, r->path);
+			log_warn("%s: the link %s is not followed: it leads out of the package", r->v->label, path);
 		fuse_reply_err(r->req, ELOOP);
 	} else {
 		fuse_reply_readlink(r->req, target);
 	}
-	version_unref(r->v);
-	free(r->path);
+	version_let_index(r->v);
 	free(r);
 }
 
@@ -254,17 +254,14 @@ void file_readlink(struct call *c)
 	if (!why && (!e->size || e->size > PACK_LINK_MAX))
 		why = ELOOP;
 	r = why ? NULL : malloc(sizeof(*r));
-	if (r && !(r->path = strdup(e->path))) {
-		free(r);
-		r = NULL;
-	}
 	if (!r) {
 		fuse_reply_err(c->req, why ? why : ENOMEM);
 		return;
 	}
 	r->req = c->req;
-	r->v = version_ref(v);
+	r->v = v;
 	r->entry = c->entry;
+	version_keep_index(v);
 	m = (struct unpack_member) { .object = v->object, .name = v->label, .entry = e,
 				     .directory = v->index.directory_offset };
 	unpack_read(v->p->unpack, &m, 0, (uint32_t)e->size, link_done, r);

@@ -34,16 +34,29 @@ void call_fail(struct call *c, const struct err *err)
 	fuse_reply_err(c->req, package_errno(c->p, err));
 }
 
+void version_keep_index(struct version *v)
+{
+	pthread_mutex_lock(&v->p->lock);
+	v->users++;
+	v->refs++;
+	pthread_mutex_unlock(&v->p->lock);
+}
+
+void version_let_index(struct version *v)
+{
+	pthread_mutex_lock(&v->p->lock);
+	v->users--;
+	pthread_mutex_unlock(&v->p->lock);
+	version_unref(v);
+}
+
 /* With the index there, and a reference. */
 static void run(struct call *c)
 {
 	struct version *v = c->v;
 
 	c->run(c);
-	pthread_mutex_lock(&v->p->lock);
-	v->users--;
-	pthread_mutex_unlock(&v->p->lock);
-	version_unref(v);
+	version_let_index(v);
 }
 
 static bool is_ready(struct version *v)

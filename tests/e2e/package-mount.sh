@@ -205,5 +205,14 @@ done
 is "$(grep -c 'secret can.t be read: ' "$(node_dir a)/agent.log")" 1 "one line in the log"
 is "$(cat "$m/plain")" plain "the rest can be read"
 succeeds "unmounts" on a hpcpack unmount "$m"
+
+# Links that lead out only over another link.
+/usr/bin/python3 "$tests_dir/lib/hostile.py" link-chain "$T/chain.zip" || bail "hostile.py"
+az block "$T/chain.zip" hpcpackages/chain.zip
+succeeds "a chain of links" on a hpcpack mount chain.zip "$m"
+is "$(readlink "$m/dir/up")" .. "one that stays is shown"
+run readlink -v "$m/out"
+like "$err" "Too many levels" "one that leads out over it is not"
+succeeds "unmounts" on a hpcpack unmount "$m"
 holds "nothing is left" test "$(count_mounts)" = 0
 done_testing
