@@ -41,7 +41,7 @@ for blob in app.zip app.opc; do
 	listing "$m" >"$T/got"
 	holds "$blob: names, sizes, modes, times and links are those that unzip makes" cmp "$T/wanted" "$T/got"
 	succeeds "$blob: diff -r finds no difference" diff -r --no-dereference "$T/plain" "$m"
-	is "$(rsync -rlpnci --delete "$T/plain/" "$m/")" "" "$blob: nor does rsync"
+	is "$(rsync -rlpnci --delete "$T/plain/" "$m/" 2>&1)" "" "$blob: nor does rsync"
 	is "$(tar -C "$m" -c . | tar -C "$T/plain" -d 2>&1 | grep -v 'Mod time\|Uid\|Gid')" "" "$blob: nor tar"
 	find "$m/sorted" -mindepth 1 -printf '%f\n' >"$T/order"
 	holds "$blob: listed in order" sort -c "$T/order"
