@@ -79,9 +79,12 @@ EOF2
 reader=$!
 spawned+=("$reader")
 installed=1
+# A version goes when as many newer ones as are kept have come: here the reader may
+# take as long as it needs.
+printf '[packages]\nkeep_versions = %d\n' "$changes" >"$T/keep.conf"
 for ((n = 2; n <= changes + 1; n++)); do
 	version "$n"
-	run hpcsync --json "$root"
+	run hpcsync --json --config "$T/keep.conf" "$root"
 	[ "$status" = 0 ] && [ "$(jq .totals.installed <<<"$out")" = 1 ] && installed=$((installed + 1))
 	alive "$reader" || break
 done
