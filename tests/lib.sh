@@ -12,6 +12,7 @@
 # folders of their own; whatever it started, mounted or attached is undone when
 # it ends, in whichever way. HPCPACK_TEST_KEEP=1 keeps the folder.
 #
+#	lib/guard.sh    the time limit, and an end to what a killed test left
 #	lib/tap.sh      ok, is, like, run, succeeds, fails_with, skip_all...
 #	lib/proc.sh     spawn, wait_for, free_port, counters, clean-up
 #	lib/azurite.sh  start_azurite, start_nginx, start_proxy, az
@@ -24,11 +25,14 @@ set -o pipefail
 
 # In a mount namespace of its own: one that another test makes meanwhile would take a
 # copy of our mounts along, and keep their loop devices in use for as long as it lives.
+tests_dir=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 if [ "${HPCPACK_TEST_GUARD:-}" != "$0" ]; then
 	export HPCPACK_TEST_GUARD=$0
+	HPCPACK_TEST_OUTSIDE=$(readlink /proc/self/ns/mnt)
+	export HPCPACK_TEST_OUTSIDE
 	own_mounts=()
 	if unshare --mount true 2>/dev/null; then own_mounts=(unshare --mount --propagation private --); fi
-	exec ${own_mounts[@]+"${own_mounts[@]}"} timeout -k 60 "${TEST_TIMEOUT:-300}" bash "$0" "$@"
+	exec ${own_mounts[@]+"${own_mounts[@]}"} bash "$tests_dir/lib/guard.sh" "${TEST_TIMEOUT:-300}" bash "$0" "$@"
 fi
 # And what came along into ours is let go.
 awk '$5 ~ "/hpcpack-(test|unit)[.-]" { print length($5), $5 }' /proc/self/mountinfo | sort -rn |
@@ -36,7 +40,6 @@ awk '$5 ~ "/hpcpack-(test|unit)[.-]" { print length($5), $5 }' /proc/self/mounti
 
 # Where things are. make check says so; by hand the build folder is the working
 # directory if it looks like one, else the source folder.
-tests_dir=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 : "${abs_top_srcdir:=$(dirname "$tests_dir")}"
 if [ -z "${abs_top_builddir:-}" ]; then
 	if [ -e config.status ]; then abs_top_builddir=$PWD; else abs_top_builddir=$abs_top_srcdir; fi

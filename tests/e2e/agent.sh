@@ -11,7 +11,7 @@ put_image image_ext4 d.vhd
 put_image image_ext4_gpt2 e.vhd
 mkdir -p "$T/one" "$T/two"
 lease_state() { az props "hpcpackages/$1" | jq -r .lease_state; }
-drop_caches() { sync; echo 3 >/proc/sys/vm/drop_caches; }
+drop_caches() { sync -f "$T/one"; echo 3 >/proc/sys/vm/drop_caches; }
 
 # --- by itself ---
 mkdir -m 0700 "$T/auto"
