@@ -1,8 +1,6 @@
 #include <config.h>
 
-#include "blob/wire.h"
-
-#include <curl/curl.h>
+#include "blob/wire_priv.h"
 
 #include <malloc.h>
 #include <pthread.h>
@@ -10,45 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "blob/base/cleanup.h"
-#include "blob/cursor.h"
-#include "blob/url.h"
 #include "blob/wire_error.h"
-
-#define HEAD_MAX 65536u
-#define ERROR_BODY_MAX 65536u
-
-/* Bytes that libcurl moves between socket and callback at once: enough to keep
- * the number of system calls small at line rate. */
-#define RECEIVE_BUFFER (256L << 10)
-#define SEND_BUFFER (512L << 10)
-
-/* Idle connections are used again only while the other side certainly keeps
- * them: Azurite closes after 5 s. */
-#define IDLE_SECONDS 4L
-
-/*
- * free (x NULL, on the free list)  -> busy (x set, easy in multi)
- * busy -> free, when finished or stopped.
- */
-struct wire_slot {
-	struct wire_slot *next; /* free list */
-	struct wire *wire;
-	struct exchange *x;
-	CURL *easy;
-	struct curl_slist *headers;
-	struct cursor in, out;
-	uint64_t header_bytes;
-	bool resend, too_long, garbled;
-	char error[CURL_ERROR_SIZE];
-};
-
-struct wire {
-	CURLM *multi;
-	struct wire_slot *slots, *free;
-	unsigned count;
-	unsigned connect_ms;
-};
 
 void exchange_init(struct exchange *x)
 {
@@ -84,145 +44,6 @@ void exchange_fail(struct exchange *x, enum wire_result why, const char *reason)
 	snprintf(x->reason, sizeof(x->reason), "%s", reason);
 }
 
-static int on_prerequest(void *arg, char *to, char *from, int to_port, int from_port)
-{
-	struct wire_slot *s = arg;
-
-	if (s->x->sent) {
-		s->resend = true;
-		return CURL_PREREQFUNC_ABORT;
-	}
-	s->x->sent = true;
-	return CURL_PREREQFUNC_OK;
-}
-
-static size_t on_header(char *line, size_t one, size_t len, void *arg)
-{
-	struct wire_slot *s = arg;
-	struct exchange *x = s->x;
-	long status;
-
-	s->header_bytes += len;
-	if (len > 5 && !strncmp(line, "HTTP/", 5))
-		buf_reset(&x->head); /* what came before was a 1xx */
-	if (buf_add(&x->head, line, len) < 0) {
-		s->garbled = true;
-		return 0;
-	}
-	if (len <= 2 && (*line == '\r' || *line == '\n')) {
-		curl_easy_getinfo(s->easy, CURLINFO_RESPONSE_CODE, &status);
-		if (status >= 200)
-			x->status = (int)status;
-	}
-	return len;
-}
-
-static size_t on_receive(char *data, size_t one, size_t len, void *arg)
-{
-	struct wire_slot *s = arg;
-	struct exchange *x = s->x;
-	size_t n = len;
-
-	if (x->status < 200 || x->status > 299) {
-		size_t room = x->error_body.max - x->error_body.len;
-
-		buf_add(&x->error_body, data, len < room ? len : room);
-		return len;
-	}
-	if (x->sink)
-		n = cursor_put(&s->in, data, len);
-	else if (x->collect && buf_add(x->collect, data, len) < 0)
-		n = 0;
-	x->received += n;
-	s->too_long = n < len;
-	return n;
-}
-
-static size_t on_send(char *data, size_t one, size_t len, void *arg)
-{
-	struct wire_slot *s = arg;
-
-	return cursor_get(&s->out, data, one * len);
-}
-
-/* To every request libcurl may only add Host, User-Agent, Accept and
- * Content-Length; none of them is signed but the last. */
-static int set_headers(struct wire_slot *s)
-{
-	cleanup_buf struct buf line = BUF_INIT(HEAD_MAX);
-	struct curl_slist *list, *longer;
-	const struct pairs *headers = s->x->headers;
-	size_t i;
-
-	list = curl_slist_append(NULL, "Expect:");
-	for (i = 0; list && i < headers->count; i++) {
-		const struct pair *h = &headers->items[i];
-
-		buf_reset(&line);
-		/* "Name;" is libcurl's spelling of a header without a value. */
-		if (buf_addf(&line, *h->value ? "%s: %s" : "%s;", h->name, h->value) < 0)
-			break;
-		longer = curl_slist_append(list, line.data);
-		if (!longer)
-			break;
-		list = longer;
-	}
-	s->headers = list;
-	return list && i == headers->count ? 0 : -1;
-}
-
-static void set_method(CURL *e, const struct exchange *x)
-{
-	if (!strcmp(x->method, "HEAD")) {
-		curl_easy_setopt(e, CURLOPT_NOBODY, 1L);
-	} else if (!strcmp(x->method, "PUT")) {
-		curl_easy_setopt(e, CURLOPT_UPLOAD, 1L);
-		curl_easy_setopt(e, CURLOPT_INFILESIZE_LARGE, (curl_off_t)x->body_len);
-		curl_easy_setopt(e, CURLOPT_UPLOAD_BUFFERSIZE, SEND_BUFFER);
-	} else {
-		curl_easy_setopt(e, CURLOPT_HTTPGET, 1L);
-		if (strcmp(x->method, "GET") != 0)
-			curl_easy_setopt(e, CURLOPT_CUSTOMREQUEST, x->method);
-	}
-}
-
-static void set_options(struct wire_slot *s)
-{
-	CURL *e = s->easy;
-	const struct exchange *x = s->x;
-
-	curl_easy_setopt(e, CURLOPT_PRIVATE, s);
-	curl_easy_setopt(e, CURLOPT_ERRORBUFFER, s->error);
-	curl_easy_setopt(e, CURLOPT_NOSIGNAL, 1L);
-	curl_easy_setopt(e, CURLOPT_PROTOCOLS_STR, "http,https");
-	curl_easy_setopt(e, CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1);
-	curl_easy_setopt(e, CURLOPT_USERAGENT, PACKAGE_NAME "/" PACKAGE_VERSION);
-	curl_easy_setopt(e, CURLOPT_URL, x->url);
-	curl_easy_setopt(e, CURLOPT_PATH_AS_IS, 1L); /* it is signed as it stands */
-	curl_easy_setopt(e, CURLOPT_HTTPHEADER, s->headers);
-	if (url_is_loopback(x->url))
-		curl_easy_setopt(e, CURLOPT_PROXY, ""); /* not even the environment's */
-	if (x->fresh)
-		curl_easy_setopt(e, CURLOPT_FRESH_CONNECT, 1L);
-	if (x->ca_file)
-		curl_easy_setopt(e, CURLOPT_CAINFO, x->ca_file);
-	curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS, (long)s->wire->connect_ms);
-	curl_easy_setopt(e, CURLOPT_MAXAGE_CONN, IDLE_SECONDS);
-	curl_easy_setopt(e, CURLOPT_TCP_KEEPALIVE, 1L);
-	curl_easy_setopt(e, CURLOPT_BUFFERSIZE, RECEIVE_BUFFER);
-	/* Stopping an exchange must not wait for a resolver that hangs. */
-	curl_easy_setopt(e, CURLOPT_QUICK_EXIT, 1L);
-	curl_easy_setopt(e, CURLOPT_PREREQFUNCTION, on_prerequest);
-	curl_easy_setopt(e, CURLOPT_PREREQDATA, s);
-	curl_easy_setopt(e, CURLOPT_HEADERFUNCTION, on_header);
-	curl_easy_setopt(e, CURLOPT_HEADERDATA, s);
-	curl_easy_setopt(e, CURLOPT_WRITEFUNCTION, on_receive);
-	curl_easy_setopt(e, CURLOPT_WRITEDATA, s);
-	curl_easy_setopt(e, CURLOPT_READFUNCTION, on_send);
-	curl_easy_setopt(e, CURLOPT_READDATA, s);
-	set_method(e, x);
-}
-
 /* libcurl takes and frees its buffers with every transfer: they are to come out of
  * the heap and stay there, not to be mapped and faulted in each time. */
 static void global_init(void)
@@ -232,36 +53,41 @@ static void global_init(void)
 	curl_global_init(CURL_GLOBAL_DEFAULT);
 }
 
+static int init(struct wire *w, unsigned slots, struct err *err)
+{
+	w->poll.epoll = w->poll.wake = -1;
+	w->multi = curl_multi_init();
+	w->slots = calloc(slots, sizeof(*w->slots));
+	if (w->multi && w->slots) {
+		if (wire_poll_init(&w->poll, w->multi, err) < 0)
+			return -1;
+		while (w->count < slots && wire_slot_init(&w->slots[w->count], w) == 0) {
+			w->slots[w->count].next = w->free;
+			w->free = &w->slots[w->count++];
+		}
+	}
+	if (w->count < slots)
+		return err_set(err, ERR_NO_MEMORY, "not enough memory for %u connections", slots);
+	curl_multi_setopt(w->multi, CURLMOPT_MAXCONNECTS, (long)slots);
+	curl_multi_setopt(w->multi, CURLMOPT_PIPELINING, CURLPIPE_NOTHING);
+	return 0;
+}
+
 struct wire *wire_new(unsigned slots, unsigned connect_ms, struct err *err)
 {
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	struct wire *w = calloc(1, sizeof(*w));
-	unsigned i;
 
 	pthread_once(&once, global_init);
-	if (w) {
-		w->connect_ms = connect_ms;
-		w->multi = curl_multi_init();
-		w->slots = calloc(slots, sizeof(*w->slots));
-	}
-	for (i = 0; w && w->multi && w->slots && i < slots; i++) {
-		struct wire_slot *s = &w->slots[i];
-
-		s->easy = curl_easy_init();
-		if (!s->easy)
-			break;
-		s->wire = w;
-		s->next = w->free;
-		w->free = s;
-		w->count++;
-	}
-	if (!w || w->count < slots) {
-		wire_free(w);
+	if (!w) {
 		err_set(err, ERR_NO_MEMORY, "not enough memory for %u connections", slots);
 		return NULL;
 	}
-	curl_multi_setopt(w->multi, CURLMOPT_MAXCONNECTS, (long)slots);
-	curl_multi_setopt(w->multi, CURLMOPT_PIPELINING, CURLPIPE_NOTHING);
+	w->connect_ms = connect_ms;
+	if (init(w, slots, err) < 0) {
+		wire_free(w);
+		return NULL;
+	}
 	return w;
 }
 
@@ -273,7 +99,8 @@ void wire_free(struct wire *w)
 		return;
 	for (i = 0; i < w->count; i++)
 		curl_easy_cleanup(w->slots[i].easy);
-	curl_multi_cleanup(w->multi);
+	curl_multi_cleanup(w->multi); /* closes the connections: needs the poll still */
+	wire_poll_free(&w->poll);
 	free(w->slots);
 	free(w);
 }
@@ -287,9 +114,7 @@ static void release(struct wire_slot *s)
 {
 	s->x->slot = NULL;
 	s->x = NULL;
-	curl_easy_reset(s->easy);
-	curl_slist_free_all(s->headers);
-	s->headers = NULL;
+	wire_slot_clear(s);
 	s->next = s->wire->free;
 	s->wire->free = s;
 }
@@ -307,11 +132,8 @@ int wire_start(struct wire *w, struct exchange *x)
 	s->header_bytes = 0;
 	s->resend = s->too_long = s->garbled = false;
 	s->error[0] = '\0';
-	if (set_headers(s) == 0) {
-		set_options(s);
-		if (curl_multi_add_handle(w->multi, s->easy) == CURLM_OK)
-			return 0;
-	}
+	if (wire_slot_prepare(s) == 0 && curl_multi_add_handle(w->multi, s->easy) == CURLM_OK)
+		return 0;
 	release(s);
 	exchange_fail(x, WIRE_NO_MEMORY, "not enough memory");
 	return -1;
@@ -389,9 +211,7 @@ static void describe(struct wire_slot *s, CURLcode code)
 
 void wire_run(struct wire *w)
 {
-	int running;
-
-	curl_multi_perform(w->multi, &running);
+	wire_poll_run(&w->poll);
 }
 
 struct exchange *wire_finished(struct wire *w)
@@ -421,10 +241,10 @@ struct exchange *wire_finished(struct wire *w)
 
 void wire_wait(struct wire *w, int timeout_ms)
 {
-	curl_multi_poll(w->multi, NULL, 0, timeout_ms, NULL);
+	wire_poll_wait(&w->poll, timeout_ms);
 }
 
 void wire_wakeup(struct wire *w)
 {
-	curl_multi_wakeup(w->multi);
+	wire_poll_wakeup(&w->poll);
 }

@@ -1,6 +1,6 @@
 /*
  * wire.h - one HTTP exchange: a request goes out, a reply comes back, or it is
- * known why not. The only file that knows libcurl.
+ * known why not. Only wire*.c know libcurl.
  *
  * A wire is one libcurl multi handle with its kept connections and a fixed
  * number of slots, each for one exchange at a time. It belongs to one thread;
