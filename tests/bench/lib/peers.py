@@ -47,14 +47,23 @@ def together(parts):
 
 
 def write_file(rig, path):
-    """Of bytes that are not zero (zeros need not be sent), from a warm file."""
-    subprocess.run(["dd", f"if={rig.images.tree()}/big.bin", f"of={path}", "bs=1M", "conv=notrunc,fsync",
-                    "status=none"], check=True, stdin=subprocess.DEVNULL)
+    """1 GiB of bytes that are not zero (zeros need not be sent), out of memory, and fsync."""
+    with open(rig.images.tree() + "/big.bin", "rb") as f:
+        piece = f.read(PIECE)
+    fd = os.open(path, os.O_WRONLY)
+    try:
+        for _ in range(rigs.GIB // PIECE):
+            rest = memoryview(piece)
+            while rest:
+                rest = rest[os.write(fd, rest):]
+        os.fsync(fd)
+    finally:
+        os.close(fd)
 
 
 @contextlib.contextmanager
-def rclone(rig):
-    """The plain files, mounted by rclone."""
+def rclone(rig, name="big.bin"):
+    """A plain file, mounted by rclone."""
     where = rig.path("rclone")
     config = f"{rig.dir}/rclone.conf"
     with open(config, "w", encoding="utf-8"):
@@ -62,10 +71,10 @@ def rclone(rig):
     process = rig.spawn("rclone.log", "rclone", "mount", "--config", config, "--http-url",
                         rig.service.url("plain/"), ":http:", where, "--read-only")
     try:
-        rigs.wait_for(20, lambda: os.path.exists(f"{where}/big.bin"), "rclone mount")
-        yield f"{where}/big.bin"
+        rigs.wait_for(20, lambda: os.path.exists(f"{where}/{name}"), "rclone mount")
+        yield f"{where}/{name}"
     finally:
-        subprocess.run(["umount", where], check=False, stderr=subprocess.DEVNULL)
+        subprocess.run(["umount", "-l", where], check=False, stderr=subprocess.DEVNULL)
         rig.end(process)
 
 

@@ -41,6 +41,16 @@ def warm_memory(size=1792 * MIB):
         pass
 
 
+def given_back():
+    """KiB of free memory that this virtual machine has given back to its host since it
+    started; 0 where the kernel doesn't count it."""
+    try:
+        with open("/sys/module/page_reporting/parameters/reported_kib", encoding="ascii") as f:
+            return int(f.read())
+    except (OSError, ValueError):
+        return 0
+
+
 class Usage:
     """CPU seconds of what is run within, this process's finished children included."""
 
