@@ -186,10 +186,11 @@ static int take_away(const struct volume *v, bool lazy, struct err *err)
 
 static int unmount(const struct volume *v, bool lazy, struct err *err)
 {
-	loop_read_ahead(v, false);
+	bool limited = loop_untune(v);
+
 	if (take_away(v, lazy, err) == 0)
 		return 0;
-	loop_read_ahead(v, true);
+	loop_tune(v, limited);
 	return -1;
 }
 

@@ -7,7 +7,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <linux/fs.h>
 #include <linux/loop.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,11 +19,6 @@
 #include "blob/base/cleanup.h"
 #include "blob/base/log.h"
 
-/* In 512-byte sectors: 16 MiB, so that a reader of a large file lets the worker
- * see far enough ahead to keep its connections busy. */
-#define READ_AHEAD (16ul << 11)
-#define READ_AHEAD_DEFAULT 256ul
-
 /* Others take loop devices too: a free one may be taken between two calls. */
 #define ATTEMPTS 64
 
@@ -33,7 +27,7 @@ void loop_path(int number, char *out, size_t size)
 	snprintf(out, size, "/dev/loop%d", number);
 }
 
-static int read_attribute(int number, const char *name, char *out, size_t size)
+int loop_attribute(int number, const char *name, char *out, size_t size)
 {
 	cleanup_close int fd = -1;
 	char path[64];
@@ -52,7 +46,7 @@ static uint64_t sequence(int number)
 {
 	char text[32];
 
-	return read_attribute(number, "diskseq", text, sizeof(text)) < 0 ? 0
+	return loop_attribute(number, "diskseq", text, sizeof(text)) < 0 ? 0
 									  : strtoull(text, NULL, 10);
 }
 
@@ -94,12 +88,10 @@ static int configure_free(int control, const struct volume_wish *w,
 	return -1;
 }
 
-static void tune(int fd, const char *what)
+static void check_direct(int fd, const char *what)
 {
 	struct loop_info64 info;
 
-	if (ioctl(fd, BLKRASET, READ_AHEAD) < 0)
-		log_warn("%s: could not set the read-ahead: %s", what, strerror(errno));
 	if (ioctl(fd, LOOP_GET_STATUS64, &info) == 0 && !(info.lo_flags & LO_FLAGS_DIRECT_IO))
 		log_warn("%s: the loop device does not do direct I/O; it will be slow", what);
 }
@@ -129,7 +121,8 @@ int loop_attach(const struct volume_wish *w, int disk_fd, const struct volume_pa
 		return err_set_errno(err, errno, "%s: could not attach a loop device", what);
 	}
 	v->loop_sequence = sequence(v->loop);
-	tune(fd, what);
+	check_direct(fd, what);
+	loop_tune(v, !w->read_only && !w->snapshot);
 	return 0;
 }
 
@@ -154,7 +147,7 @@ bool loop_attached(const struct volume *v)
 {
 	char file[4200];
 
-	return v->loop >= 0 && read_attribute(v->loop, "loop/backing_file", file, sizeof(file)) == 0 &&
+	return v->loop >= 0 && loop_attribute(v->loop, "loop/backing_file", file, sizeof(file)) == 0 &&
 	       sequence(v->loop) == v->loop_sequence;
 }
 
@@ -168,7 +161,7 @@ void loop_find(const char *dir, struct volume *v)
 
 	while (block && v->loop < 0 && (entry = readdir(block)))
 		if (sscanf(entry->d_name, "loop%d", &number) == 1 &&
-		    read_attribute(number, "loop/backing_file", file, sizeof(file)) == 0 &&
+		    loop_attribute(number, "loop/backing_file", file, sizeof(file)) == 0 &&
 		    !strncmp(file, dir, len) && file[len] == '/') {
 			v->loop = number;
 			v->loop_sequence = sequence(number);
@@ -177,33 +170,29 @@ void loop_find(const char *dir, struct volume *v)
 		closedir(block);
 }
 
-/* A device keeps its read-ahead, for whoever attaches it next. */
-void loop_read_ahead(const struct volume *v, bool ours)
+int loop_open(const struct volume *v)
 {
 	cleanup_close int fd = -1;
 	char path[32];
 
 	if (!loop_attached(v))
-		return;
+		return -1;
 	loop_path(v->loop, path, sizeof(path));
 	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd >= 0)
-		ioctl(fd, BLKRASET, ours ? READ_AHEAD : READ_AHEAD_DEFAULT);
+	if (fd < 0)
+		log_warn("%s: %s", path, strerror(errno));
+	/* It may have gone by itself meanwhile. */
+	return fd >= 0 && loop_attached(v) ? steal_fd(&fd) : -1;
 }
 
 void loop_detach(const struct volume *v)
 {
-	cleanup_close int fd = -1;
-	char path[32];
+	cleanup_close int fd = loop_open(v);
 
-	if (!loop_attached(v))
+	if (fd < 0)
 		return;
-	loop_path(v->loop, path, sizeof(path));
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	/* Gone by itself meanwhile: nothing to do. */
-	if (fd >= 0 && !loop_attached(v))
-		return;
+	loop_untune(v);
 	/* With other users this makes the kernel detach it after the last one. */
-	if (fd < 0 || (ioctl(fd, LOOP_CLR_FD, 0) < 0 && errno != ENXIO))
-		log_warn("%s: could not detach: %s", path, strerror(errno));
+	if (ioctl(fd, LOOP_CLR_FD, 0) < 0 && errno != ENXIO)
+		log_warn("/dev/loop%d: could not detach: %s", v->loop, strerror(errno));
 }

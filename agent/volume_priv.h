@@ -35,11 +35,21 @@ void loop_detach(const struct volume *v);
 /* From now on the kernel detaches it with its last user: also when nobody of us is
  * left who would. To be called once it is mounted. */
 void loop_let_go(const struct volume *v);
-/* Our read-ahead, or the kernel's usual one before it is given back. */
-void loop_read_ahead(const struct volume *v, bool ours);
 bool loop_attached(const struct volume *v);
+/* The device, so that it stays attached; -1 if it is not. */
+int loop_open(const struct volume *v);
+/* A file of /sys/block/loopN, as text; -1: there is none. */
+int loop_attribute(int number, const char *name, char *out, size_t size);
 /* The loop device whose file lies below `dir`, if there is one. */
 void loop_find(const char *dir, struct volume *v);
+
+/* volume_loop_tune.c */
+/* Our read-ahead; with `limit` little waits in the kernel to be written. Where a
+ * kernel has no such thing, or not the memory for it, it is as it ever was. */
+void loop_tune(const struct volume *v, bool limit);
+/* The kernel's usual values, before the device is given back: it keeps what is set,
+ * for whoever attaches it next. Was there a limit? */
+bool loop_untune(const struct volume *v);
 
 /* volume_mount.c: the kernel's filesystem on the loop device. */
 int kernel_mount(const struct volume_wish *w, const struct volume_fs *fs, struct volume *v,

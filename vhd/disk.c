@@ -118,8 +118,6 @@ static void fill_defaults(struct disk_options *o)
 		o->cache_bytes = MIN_CACHE;
 	if (!o->overlay_bytes)
 		o->overlay_bytes = DEFAULT_OVERLAY;
-	if (!o->fetch_bytes)
-		o->fetch_bytes = CHUNK_BYTES;
 	if (!o->max_requests)
 		o->max_requests = 16;
 	if (!o->window_bytes)
@@ -178,6 +176,7 @@ struct disk *disk_open(const struct store *store, struct lease_keeper *lease,
 	d->epoch = 1;
 	d->lease_state = LEASE_HELD;
 	readahead_init(&d->ra, d->o.window_bytes);
+	fetch_size_init(&d->fetch_size, d->o.fetch_bytes);
 	d->nstores = d->o.max_requests;
 	d->stores = calloc(d->nstores, sizeof(*d->stores));
 	d->map = map_new(o->size);

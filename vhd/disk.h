@@ -38,13 +38,15 @@ struct disk_options {
 	uint64_t overlay_bytes;    /* at most so much, in whole chunks of 64 KiB; 0: 1 GiB;
 	                            * beyond: ERR_NO_SPACE */
 	bool sync_writes;
-	unsigned fetch_bytes;      /* random read; 0: 64 KiB */
+	unsigned fetch_bytes;      /* random read; 0: by the distance (vhd/fetch_size.h) */
 	unsigned window_bytes;     /* of a stream at most in flight; 0: 64 MiB, bounded
 	                            * by half the cache */
 	unsigned max_requests;     /* reads in flight; 0: 16. Writes likewise */
 	struct pcache *pcache;     /* what this blob was like at open, on the node's own
 	                            * disk; borrowed until disk_close(). NULL: none */
 	unsigned io_deadline_ms;   /* how long a flush or waiting write waits; 0: 120000 */
+	uint64_t (*clock_us)(void); /* with which requests are measured, from any thread and
+	                            * without the disk's lock; NULL: the monotonic clock */
 };
 
 /* For pcache_options.queue_bytes: so much of a cache of this size (0: the default)

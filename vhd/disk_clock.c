@@ -6,6 +6,16 @@
 
 #define TICK_MS 200
 
+uint64_t disk_now_us(const struct disk *d)
+{
+	struct timespec ts;
+
+	if (d->o.clock_us)
+		return d->o.clock_us();
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
+}
+
 static bool clock_needed(const struct disk *d)
 {
 	return d->starved || d->blocked || d->flushes || d->discards || d->discards_blocked ||

@@ -12,6 +12,12 @@ static bool room_to_prefetch(const struct disk *d)
 	return cache_spare(d->cache) > cache_chunks(d->cache) / 8;
 }
 
+void disk_fetch_rest(struct disk *d, struct fetch *f, const struct iovec *iov, int count)
+{
+	f->started_us = disk_now_us(d);
+	d->store.ops->read(d->store.impl, f->rest_offset, iov, count, disk_fetch_done, f);
+}
+
 static void fetch_start(struct disk *d, struct task *t)
 {
 	struct fetch *f = (struct fetch *)t;
@@ -20,8 +26,9 @@ static void fetch_start(struct disk *d, struct task *t)
 		disk_pcache_start(d, f);
 		return;
 	}
+	f->rest_offset = f->offset;
 	f->rest_len = f->len;
-	d->store.ops->read(d->store.impl, f->offset, f->iov, (int)f->nchunks, disk_fetch_done, f);
+	disk_fetch_rest(d, f, f->iov, (int)f->nchunks);
 }
 
 static void launch(struct disk *d, struct fetch *f)
@@ -124,7 +131,7 @@ void disk_fetch_done(void *arg, const struct store_result *result)
 {
 	struct fetch *f = arg;
 	struct disk *d = f->disk;
-	uint64_t pos = f->offset;
+	uint64_t pos = f->offset, now_us = disk_now_us(d);
 	bool given_away;
 	unsigned i;
 
@@ -145,6 +152,8 @@ void disk_fetch_done(void *arg, const struct store_result *result)
 		disk_writes_unfetched(d, f->offset, f->offset + f->len, result->err);
 	} else {
 		d->stats.fetched_bytes += f->rest_len;
+		if (f->rest_len)
+			fetch_size_measured(&d->fetch_size, f->rest_len, now_us - f->started_us);
 	}
 	disk_reads_arrived(d, f->offset, f->offset + f->len, result->err);
 	given_away = !result->err && disk_pcache_keep(d, f);

@@ -47,7 +47,7 @@ static void looked_up(void *arg, uint64_t from, uint64_t end)
 	f->rest_len = (uint32_t)(end - from);
 	f->nrest = cut_rest(f, from, end);
 	if (f->nrest)
-		d->store.ops->read(d->store.impl, from, f->rest, f->nrest, disk_fetch_done, f);
+		disk_fetch_rest(d, f, f->rest, f->nrest);
 	else
 		disk_fetch_done(f, &(struct store_result){ .etag = "" });
 }

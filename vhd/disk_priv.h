@@ -3,7 +3,7 @@
  *
  *   disk.c          open, close, statistics, running of tasks
  *   disk_chunks.c   the chunks of a byte range
- *   disk_clock.c    the clock thread: deadlines, ageing, retries
+ *   disk_clock.c    the clock thread: deadlines, ageing, retries; time for measuring
  *   disk_read.c     reads: from the cache, or waiting for fetches
  *   disk_fetch.c    fetches from storage, read-ahead, loading of the map
  *   disk_pcache.c   fetches by way of the persistent cache
@@ -28,6 +28,7 @@
 
 #include "vhd/cache.h"
 #include "vhd/disk.h"
+#include "vhd/fetch_size.h"
 #include "vhd/map.h"
 #include "vhd/readahead.h"
 
@@ -36,7 +37,7 @@
 #define MAX_IO_CHUNKS (MAX_IO_BYTES / CHUNK_BYTES + 1)
 #define MAX_REQUEST_BYTES BLOB_MAX_PUT_PAGE
 #define MAX_REQUEST_CHUNKS (MAX_REQUEST_BYTES / CHUNK_BYTES + 1)
-#define FETCH_ALIGN 4096u
+#define FETCH_ALIGN FETCH_SIZE_LEAST
 
 /* Something to do once the mutex is free. First member of what it belongs to. */
 struct task {
@@ -109,6 +110,7 @@ struct fetch {
 	struct disk *disk;
 	uint64_t offset;
 	uint32_t len;
+	uint64_t started_us;       /* when storage was asked */
 	bool prefetch;
 	unsigned nchunks;
 	struct chunk *chunks[MAX_REQUEST_CHUNKS];
@@ -148,6 +150,7 @@ struct disk {
 	struct cache *cache;
 	struct map *map;
 	struct readahead ra;
+	struct fetch_size fetch_size;
 	unsigned prefetches;       /* fetches under way that nobody asked for yet */
 
 	struct task *tasks, **tasks_end;
@@ -189,8 +192,9 @@ void disk_wake(struct disk *d);      /* something has become possible: try what 
 void disk_note_failure(struct disk *d, const struct err *err);
 bool disk_overlaps(uint64_t a, uint64_t a_end, uint64_t b, uint64_t b_end);
 
-/* disk_clock.c: the clock thread; the argument is the disk. */
-void *disk_clock_main(void *disk);
+/* disk_clock.c */
+void *disk_clock_main(void *disk);         /* the clock thread */
+uint64_t disk_now_us(const struct disk *d); /* for durations alone */
 
 /* disk_chunks.c */
 /* Pin the chunks of bytes [offset, offset + len), all or none. With `skip_holes` a
@@ -210,6 +214,8 @@ void disk_reads_expire(struct disk *d, uint64_t now_ms);
 
 /* disk_fetch.c: fetch what is missing in [offset, end); returns how far it got. */
 uint64_t disk_fetch(struct disk *d, uint64_t offset, uint64_t end, bool prefetch);
+/* Mutex not held: ask storage for the rest of the fetch, into this memory. */
+void disk_fetch_rest(struct disk *d, struct fetch *f, const struct iovec *iov, int count);
 void disk_fetch_done(void *fetch, const struct store_result *result); /* of its rest */
 void disk_read_ahead(struct disk *d, struct stream *s);
 void disk_map_touch(struct disk *d, uint64_t chunk);

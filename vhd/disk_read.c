@@ -138,12 +138,20 @@ static void read_fail(struct disk *d, struct read_req *r, const struct err *err)
 	disk_queue(d, &r->task, read_finish);
 }
 
+/* How much of a chunk is there or on its way. */
+static unsigned there(const struct disk *d, uint64_t index)
+{
+	const struct chunk *ch = cache_find(d->cache, DISK_OBJECT, index);
+
+	return ch ? sectors_count(ch->have | ch->fetching) << SECTOR_SHIFT : 0;
+}
+
 /* How far beyond its end a read that follows no stream may fetch. */
 static uint64_t random_fetch_end(const struct disk *d, uint64_t offset, uint64_t end)
 {
-	uint64_t from = offset & ~(uint64_t)(FETCH_ALIGN - 1);
-	uint64_t chunk_end = (((end - 1) >> CHUNK_SHIFT) + 1) << CHUNK_SHIFT;
-	uint64_t want = from + d->o.fetch_bytes;
+	uint64_t from = offset & ~(uint64_t)(FETCH_ALIGN - 1), last = (end - 1) >> CHUNK_SHIFT;
+	uint64_t chunk_end = (last + 1) << CHUNK_SHIFT;
+	uint64_t want = from + fetch_size_for(&d->fetch_size, there(d, last));
 
 	if (want < end)
 		want = (end + FETCH_ALIGN - 1) & ~(uint64_t)(FETCH_ALIGN - 1);

@@ -114,6 +114,9 @@ void pcache_extents_close(struct pcache *pc);
 /* The CRCs of granules [first, first + count); -1: can't be read. */
 int pcache_table_read(const struct extent *e, unsigned first, unsigned count, uint32_t *crc);
 int pcache_table_write(const struct extent *e, unsigned first, unsigned count, const uint32_t *crc);
+/* The CRC-32 of gzip: of what `crc` is of (0: nothing), followed by data. */
+uint32_t pcache_crc32(uint32_t crc, const void *data, size_t len);
+/* Of a granule in its place; never 0, which says that there is none. */
 uint32_t pcache_crc(const struct extent *e, unsigned granule, const void *data, size_t len);
 
 /* All of iov at `within` the extent's bytes. How much was moved, or -1 and errno. */

@@ -1,5 +1,4 @@
-/* A client and a server that talk to each other; for test-client and
- * test-lost-reply. */
+/* A client and a server that talk to each other. */
 #ifndef HPCPACK_TESTS_CLIENT_FIXTURE_H
 #define HPCPACK_TESTS_CLIENT_FIXTURE_H
 

@@ -43,13 +43,20 @@ uint64_t random_below(struct random_state *s, uint64_t n)
 
 void random_fail(const struct world *w, const char *fmt, ...)
 {
+	const char *cache = getenv("HPCPACK_RANDOM_CACHE");
+	struct lease_info lease = { .reason = "" };
 	char text[512];
 	va_list ap;
 
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	printf("Bail out! %s (again with HPCPACK_SEED=%" PRIu64 ")\n", text, w->seed);
+	if (w->rig.k)
+		lease_keeper_info(w->rig.k, &lease);
+	if (lease.reason[0])
+		printf("# the lease: %s\n", lease.reason);
+	printf("Bail out! %s (again with HPCPACK_SEED=%" PRIu64 "%s%s)\n", text, w->seed,
+	       cache ? " HPCPACK_RANDOM_CACHE=" : "", cache ? cache : "");
 	fflush(stdout);
 	abort();
 }

@@ -1,7 +1,7 @@
 /*
- * The virtual disk on a storage that fails: errors, unknown outcomes, a lease in
- * doubt or lost. DESIGN: nothing that was flushed is lost, nothing old lands on
- * top of newer data, nothing is sent without the lease.
+ * The virtual disk on a storage that fails: errors and unknown outcomes. DESIGN: nothing
+ * that was flushed is lost, nothing old lands on top of newer data. (Leases in doubt and
+ * lost: test-disk-lease.c.)
  */
 #include <config.h>
 
@@ -11,34 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "tests/unit/disk_rig.h"
-
-#define KIB 1024u
-#define MIB (1024u * 1024)
-#define SIZE (8 * MIB)
-
-static void fill_old(struct rig *r)
-{
-	char *page = malloc(MIB);
-	uint64_t pos;
-
-	memset(page, 'o', MIB);
-	for (pos = 0; pos < r->size; pos += MIB)
-		model_blob_put(model_blob(r->m), pos, MIB, page, NULL, NULL, NULL);
-	free(page);
-}
-
-static struct rig_options options(void)
-{
-	return (struct rig_options){ .disk = { .size = SIZE, .cache_bytes = 4 * MIB }, .fill = fill_old };
-}
-
-static void open_old(struct rig *r)
-{
-	struct rig_options o = options();
-
-	rig_open(r, &o);
-}
+#include "tests/unit/faulty_disk.h"
 
 static void plan(struct rig *r, enum model_call call, enum model_fault fault, unsigned times)
 {
@@ -47,88 +20,7 @@ static void plan(struct rig *r, enum model_call call, enum model_fault fault, un
 					       .service_code = "ServerBusy" });
 }
 
-static void put(struct rig *r, uint64_t offset, uint32_t len, char c)
-{
-	char *data = malloc(len);
-	struct err err;
-
-	memset(data, c, len);
-	if (rig_write(r, offset, len, data, &err) < 0)
-		fail_msg("write: %s", err.msg);
-	free(data);
-}
-
-static void flush_ok(struct rig *r)
-{
-	struct err err;
-
-	if (rig_flush(r, &err) < 0)
-		fail_msg("flush: %s", err.msg);
-}
-
-static void close_ok(struct rig *r)
-{
-	struct err err;
-
-	if (rig_close(r, &err) < 0)
-		fail_msg("close: %s", err.msg);
-}
-
-static void assert_all(const char *got, uint64_t offset, uint64_t len, char c)
-{
-	uint64_t i;
-
-	for (i = 0; i < len; i++)
-		if (got[i] != c)
-			fail_msg("byte %llu is '%c', not '%c'", (unsigned long long)(offset + i), got[i], c);
-}
-
-static void assert_stored(struct rig *r, uint64_t offset, uint32_t len, char c)
-{
-	char *got = malloc(len);
-
-	rig_peek(r, offset, len, got);
-	assert_all(got, offset, len, c);
-	free(got);
-}
-
-static void assert_reads(struct rig *r, uint64_t offset, uint32_t len, char c)
-{
-	char *got = malloc(len);
-	struct err err;
-
-	if (rig_read(r, offset, len, got, &err) < 0)
-		fail_msg("read: %s", err.msg);
-	assert_all(got, offset, len, c);
-	free(got);
-}
-
-static enum lease_state lease_told(struct rig *r)
-{
-	enum lease_state s;
-
-	pthread_mutex_lock(&r->lock);
-	s = r->last;
-	pthread_mutex_unlock(&r->lock);
-	return s;
-}
-
-static bool is_lost(void *arg)
-{
-	return lease_told(arg) == LEASE_LOST;
-}
-
-static bool is_doubtful(void *arg)
-{
-	return lease_told(arg) == LEASE_DOUBTFUL;
-}
-
-static bool is_held(void *arg)
-{
-	return lease_told(arg) == LEASE_HELD;
-}
-
-/* --- reads ------------------------------------------------------------------------- */
+/* --- reads --- */
 
 static void test_read_error(void **state)
 {
@@ -222,7 +114,7 @@ static void test_edge_that_cannot_be_read(void **state)
 	close_ok(&r);
 }
 
-/* --- writes that are refused ----------------------------------------------------------- */
+/* --- writes that are refused --- */
 
 static void test_store_error(void **state)
 {
@@ -318,7 +210,7 @@ static void test_close_reports(void **state)
 	assert_non_null(strstr(err.msg, "ServerBusy"));
 }
 
-/* --- outcomes that nobody knows ---------------------------------------------------------- */
+/* --- outcomes that nobody knows --- */
 
 static void unknown(enum model_call call, enum model_fault fault)
 {
@@ -395,7 +287,7 @@ static void test_fence_that_does_not_come_through(void **state)
 	close_ok(&r);
 }
 
-/* --- discards ------------------------------------------------------------------------------ */
+/* --- discards --- */
 
 static void test_discard_unknown(void **state)
 {
@@ -455,169 +347,6 @@ static void test_discard_refused(void **state)
 	close_ok(&r);
 }
 
-/* --- the lease ------------------------------------------------------------------------------- */
-
-static void take_over(struct rig *r)
-{
-	model_blob_break(model_blob(r->m), 0, NULL);
-	model_blob_acquire(model_blob(r->m), "11111111-2222-3333-4444-555555555555", 60, NULL);
-}
-
-static void test_lost(void **state)
-{
-	char data[4096], *before = malloc(SIZE), *after = malloc(SIZE);
-	struct disk_stats s;
-	struct model_seen seen;
-	struct rig r;
-	struct err err;
-
-	open_old(&r);
-	put(&r, 0, 4096, 'd');
-	flush_ok(&r);
-	put(&r, MIB, 64 * KIB, 'n');
-	take_over(&r);
-	rig_peek(&r, 0, SIZE, before);
-	/* Found out by the write that is refused, not by the next renewal. */
-	assert_int_equal(rig_flush(&r, &err), -1);
-	assert_int_equal(err.code, ERR_LEASE_LOST);
-	assert_true(rig_until(is_lost, &r));
-	disk_stats(r.d, &s);
-	assert_int_equal(s.dropped_bytes, 64 * KIB);
-	assert_int_equal(s.dirty_bytes, 0);
-	assert_int_equal(rig_write(&r, 0, sizeof(data), data, &err), -1);
-	assert_int_equal(err.code, ERR_LEASE_LOST);
-	assert_int_equal(rig_discard(&r, 0, 4096, &err), -1);
-	assert_int_equal(err.code, ERR_LEASE_LOST);
-	assert_int_equal(rig_flush(&r, &err), -1);
-	assert_int_equal(err.code, ERR_LEASE_LOST);
-	/* Reads show what is in the blob. */
-	assert_reads(&r, MIB, 64 * KIB, 'o');
-	assert_reads(&r, 0, 4096, 'd');
-	rig_peek(&r, 0, SIZE, after);
-	assert_memory_equal(before, after, SIZE);
-	model_seen(r.m, &seen);
-	assert_int_equal(seen.after_mark, 0);
-	free(before);
-	free(after);
-	assert_int_equal(rig_close(&r, &err), -1);
-	assert_int_equal(err.code, ERR_LEASE_LOST);
-}
-
-static void test_lost_while_all_waits(void **state)
-{
-	enum { N = 40 };
-	struct rig_options o = options();
-	char *data = malloc(64 * KIB);
-	struct io io[N], flush;
-	struct rig r;
-	int i, failed = 0;
-
-	o.disk.cache_bytes = MIB;
-	rig_open(&r, &o);
-	model_hold(r.m, CALL_WRITE, true);
-	memset(data, 'n', 64 * KIB);
-	for (i = 0; i < N; i++) {
-		io_init(&io[i]);
-		io_write(&r, &io[i], (uint64_t)i * 64 * KIB, 64 * KIB, data);
-	}
-	io_init(&flush);
-	io_flush(&r, &flush);
-	take_over(&r);
-	assert_true(rig_until(is_lost, &r));
-	assert_int_equal(io_wait(&flush), -1);
-	assert_int_equal(flush.err.code, ERR_LEASE_LOST);
-	for (i = 0; i < N; i++) {
-		failed += io_wait(&io[i]) < 0;
-		io_destroy(&io[i]);
-	}
-	assert_true(failed >= N - 16);
-	io_destroy(&flush);
-	model_hold(r.m, CALL_WRITE, false);
-	assert_true(rig_until(rig_quiet, &r));
-	for (i = 0; i < N; i++)
-		assert_stored(&r, (uint64_t)i * 64 * KIB, 64 * KIB, 'o');
-	assert_reads(&r, 0, 64 * KIB, 'o');
-	free(data);
-	assert_int_equal(rig_close(&r, NULL), -1);
-}
-
-static void test_doubtful(void **state)
-{
-	struct rig_options o = options();
-	char data[512];
-	struct io flush;
-	struct rig r;
-	struct err err;
-
-	o.lease_s = 15;
-	o.unit_ms = 20;
-	rig_open(&r, &o);
-	assert_reads(&r, 0, 4096, 'o');
-	put(&r, MIB, 4096, 'n');
-	/* Longer than the lease lasts: it runs out, and nobody takes it. */
-	model_outage(r.m, 600000);
-	assert_true(rig_until(is_doubtful, &r));
-	memset(data, 'x', sizeof(data));
-	assert_int_equal(rig_write(&r, 0, sizeof(data), data, &err), -1);
-	assert_int_equal(err.code, ERR_TIMEOUT);
-	assert_reads(&r, 0, 4096, 'o');
-	assert_reads(&r, MIB, 4096, 'n');
-	io_init(&flush);
-	io_flush(&r, &flush);
-	assert_false(io_done(&flush));
-	model_outage(r.m, 0);
-	assert_int_equal(io_wait(&flush), 0);
-	assert_true(rig_until(is_held, &r));
-	assert_stored(&r, MIB, 4096, 'n');
-	put(&r, 0, 512, 'x');
-	flush_ok(&r);
-	assert_stored(&r, 0, 512, 'x');
-	io_destroy(&flush);
-	close_ok(&r);
-}
-
-static void test_doubtful_then_taken(void **state)
-{
-	struct rig_options o = options();
-	struct disk_stats s;
-	struct rig r;
-	struct err err;
-
-	o.lease_s = 15;
-	o.unit_ms = 20;
-	rig_open(&r, &o);
-	put(&r, MIB, 4096, 'n');
-	model_outage(r.m, 600000);
-	assert_true(rig_until(is_doubtful, &r));
-	take_over(&r);
-	model_outage(r.m, 0);
-	assert_true(rig_until(is_lost, &r));
-	disk_stats(r.d, &s);
-	assert_int_equal(s.dropped_bytes, 4096);
-	assert_stored(&r, MIB, 4096, 'o');
-	assert_int_equal(rig_close(&r, &err), -1);
-	assert_int_equal(err.code, ERR_LEASE_LOST);
-}
-
-/* A dead storage must not keep an unmount for longer than the deadline. */
-static void test_close_in_outage(void **state)
-{
-	struct rig_options o = options();
-	int64_t start;
-	struct rig r;
-	struct err err;
-
-	o.disk.io_deadline_ms = 500;
-	rig_open(&r, &o);
-	model_set_give_up(r.m, 300);
-	put(&r, 0, 4096, 'n');
-	model_outage(r.m, 600000);
-	start = model_now();
-	assert_int_equal(rig_close(&r, &err), -1);
-	assert_true(model_now() - start < 30000);
-	assert_non_null(strstr(err.msg, "4096 bytes"));
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -635,11 +364,6 @@ int main(void)
 		cmocka_unit_test(test_discard_unknown),
 		cmocka_unit_test(test_discard_given_up),
 		cmocka_unit_test(test_discard_refused),
-		cmocka_unit_test(test_lost),
-		cmocka_unit_test(test_lost_while_all_waits),
-		cmocka_unit_test(test_doubtful),
-		cmocka_unit_test(test_doubtful_then_taken),
-		cmocka_unit_test(test_close_in_outage),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

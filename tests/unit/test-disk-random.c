@@ -3,8 +3,10 @@
  * they know (random_user.h). Rounds of about a second, each with its own seed,
  * cache, faults and end.
  *
- *   HPCPACK_SEED=N         begin with the round of this seed
- *   HPCPACK_RANDOM_OPS=N   so many operations, rather than 8 seconds
+ *   HPCPACK_SEED=N             begin with the round of this seed
+ *   HPCPACK_RANDOM_OPS=N       so many operations, rather than 8 seconds (with
+ *                              HPCPACK_TEST_QUICK 4)
+ *   HPCPACK_RANDOM_CACHE=N     a cache of so many bytes, rather than 1 or 2 MiB
  */
 #include <config.h>
 
@@ -22,6 +24,7 @@
 #include "vhd/pcache.h"
 
 #define DEFAULT_MS 8000
+#define QUICK_MS 4000
 #define ROUND_MS 1000
 #define ROUND_OPS 4000
 #define LATE_MS 60
@@ -242,6 +245,7 @@ static void round_open(struct round *r, uint64_t seed)
 {
 	static const unsigned requests[] = { 1, 2, 4, 16 }, fetches[] = { 0, 4096, 16384, 65536 };
 	struct rig_options o = { .fill = fill_some, .seed = seed };
+	const char *cache_text = getenv("HPCPACK_RANDOM_CACHE");
 
 	memset(r, 0, sizeof(*r));
 	random_seed(&r->random, seed);
@@ -253,6 +257,8 @@ static void round_open(struct round *r, uint64_t seed)
 	r->w.errors_allowed = r->kind != ROUND_CALM && !r->w.overlay;
 	o.disk.size = (6u << 20) + 512 * random_below(&r->random, 300);
 	o.disk.cache_bytes = 1u << (20 + (random_below(&r->random, 3) == 0));
+	if (cache_text)
+		o.disk.cache_bytes = strtoull(cache_text, NULL, 10);
 	o.disk.max_requests = requests[random_below(&r->random, 4)];
 	o.disk.fetch_bytes = fetches[random_below(&r->random, 4)];
 	o.disk.sync_writes = r->w.sync_writes;
@@ -391,7 +397,7 @@ static void test_random(void **state)
 	const char *seed_text = getenv("HPCPACK_SEED"), *ops_text = getenv("HPCPACK_RANDOM_OPS");
 	uint64_t seed = seed_text ? strtoull(seed_text, NULL, 10) : (uint64_t)time(NULL);
 	unsigned long want = ops_text ? strtoul(ops_text, NULL, 10) : 0, done = 0;
-	int64_t until = model_now() + DEFAULT_MS;
+	int64_t until = model_now() + (getenv("HPCPACK_TEST_QUICK") ? QUICK_MS : DEFAULT_MS);
 
 	while (want ? done < want : model_now() < until) {
 		unsigned ops = want - done < ROUND_OPS ? (unsigned)(want - done) : ROUND_OPS;
