@@ -226,7 +226,7 @@ static void wait_for(struct unpack *u, struct member *m, struct unpack_req *r)
 /* With the lock, which it gives back. */
 static void answer_now(struct unpack *u, struct member *m, struct unpack_req *r)
 {
-	r->next = NULL;
+	r->next = unpack_take_ready(m); /* who came while it was inflated here */
 	if (r->offset + r->len > m->served)
 		m->served = r->offset + r->len;
 	if (m->lru_next) {
@@ -286,6 +286,8 @@ void unpack_read(struct unpack *u, const struct unpack_member *face, uint64_t of
 		return;
 	}
 	*r = (struct unpack_req) { .offset = offset, .len = len, .done = done, .arg = arg };
+	if (m->state == IDLE)
+		unpack_here(m);
 	if (unpack_is_there(m, r)) {
 		answer_now(u, m, r);
 		return;
@@ -380,6 +382,8 @@ void unpack_stop(struct unpack *u)
 	pthread_mutex_lock(&u->lock);
 	u->stopping = true;
 	pthread_cond_broadcast(&u->work);
+	while (u->here)
+		pthread_cond_wait(&u->unpinned, &u->lock);
 	pthread_mutex_unlock(&u->lock);
 	for (i = 0; i < u->started; i++)
 		pthread_join(u->threads[i], NULL);

@@ -3,13 +3,14 @@
  *
  *   unpack.c         open, close, reads, the table, what goes when room is needed
  *   unpack_thread.c  the threads: from packed bytes to content
+ *   unpack_here.c    the same on the thread that asks, for what is small
  *   unpack_place.c   where content is kept: memory, a file, a window
  *
  * One mutex protects all; content is made, and copied out, without it:
  *
  *   IDLE      nothing of it is there, nobody waits
  *   QUEUED    for a thread
- *   RUNNING   a thread has it: `inflater`, and the bytes from `made` on, are its own
+ *   RUNNING   a thread (or who asked: unpack_here()) has it: `inflater`, and the bytes from `made` on, are its own
  *   PARKED    a window that waits for its next reader
  *   COMPLETE  whole and right
  *   DAMAGED   every read fails
@@ -91,6 +92,7 @@ struct unpack {
 	unsigned started;
 	struct inflater *inflaters; /* to be used again; at most one for each thread */
 	unsigned ninflaters;
+	unsigned here;              /* askers at work; `unpinned` tells of the last */
 	struct unpack_stats stats;
 };
 
@@ -114,6 +116,8 @@ void unpack_answer(struct member *m, struct unpack_req *list, const struct err *
 
 /* Find a place for a member that is to begin: whole or a window. False: no memory. */
 bool unpack_place(struct member *m);
+/* The same, but only whole. */
+bool unpack_place_whole(struct member *m);
 /* Evict until `bytes` more fit. */
 bool unpack_make_room(struct unpack *u, uint64_t bytes);
 /* Give back what it keeps. */
@@ -133,7 +137,18 @@ uint8_t *unpack_space(struct member *m, size_t *len);
 
 void *unpack_thread(void *unpack);
 void inflater_free(struct inflater *f);
+/* With the lock: one for this member, to be reset; NULL and *err: no memory. */
+struct inflater *inflater_get(struct member *m, struct err *err);
+/* Bytes from the member's beginning on in which all of it lies, if its local header is
+ * as long as is usual. */
+uint64_t unpack_packed_guess(const struct member *m);
 /* With the lock: it is not needed any more (NULL: there is none). */
 void inflater_put(struct unpack *u, struct inflater *f);
+
+/* --- unpack_here.c; with the lock, which is given back meanwhile --- */
+
+/* Inflate an IDLE member at once, if it is small and its packed bytes are there. True:
+ * it is COMPLETE. False: it is IDLE; the threads will find out why. */
+bool unpack_here(struct member *m);
 
 #endif

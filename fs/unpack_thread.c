@@ -34,7 +34,7 @@ void inflater_put(struct unpack *u, struct inflater *f)
 }
 
 /* One that was used before, if there is one: it is large, and most members are small. */
-static struct inflater *inflater_get(struct member *m, struct err *err)
+struct inflater *inflater_get(struct member *m, struct err *err)
 {
 	struct inflater *f = m->u->inflaters;
 
@@ -63,14 +63,20 @@ static uint64_t clip(uint64_t pos, uint64_t max)
 	return pos < max ? pos : max;
 }
 
+uint64_t unpack_packed_guess(const struct member *m)
+{
+	uint64_t want = HEADER_GUESS + 3 * strlen(m->entry.path) + m->entry.packed_size;
+
+	/* No further than the next member: so that one after the other is a stream. */
+	return clip(clip(want, m->entry.span), m->directory - m->entry.header_offset);
+}
+
 /* From the beginning of the member: header, and as much of the data as fits. After
  * that it is known where the data ends, and no byte more is asked for. */
 static int get_first(struct member *m, struct inflater *f, struct err *err)
 {
-	uint64_t want = HEADER_GUESS + 3 * strlen(m->entry.path) + m->entry.packed_size;
-	uint32_t len = (uint32_t)clip(want, PIECE);
+	uint32_t len = (uint32_t)clip(unpack_packed_guess(m), PIECE);
 
-	len = (uint32_t)clip(len, m->directory - m->entry.header_offset);
 	if (object_read_wait(m->object, f->pos, f->buffer, len, err) < 0)
 		return -1;
 	f->in = f->buffer;

@@ -67,6 +67,11 @@ enum err_code object_lost(struct object *o);
 typedef void object_read_fn(void *arg, const struct err *err, const struct iovec *iov, int count);
 void object_read(struct object *o, uint64_t offset, uint32_t len, object_read_fn *done, void *arg);
 
+/* The same, from within the call and without a wait, if all of it is in the cache. False:
+ * it is not (or the range is wrong); then `done` is not called. */
+bool object_read_cached(struct object *o, uint64_t offset, uint32_t len, object_read_fn *done,
+			void *arg);
+
 /* The same, blocking, into `data`: not from a callback or a FUSE handler. */
 int object_read_wait(struct object *o, uint64_t offset, void *data, uint32_t len, struct err *err);
 

@@ -80,18 +80,18 @@ static enum step read_step(struct objects *all, struct read_req *r)
 	return complete ? READ_READY : READ_WAITS;
 }
 
-static int build_iov(struct read_req *r)
+static int build_iov(struct chunk **chunks, uint64_t offset, uint32_t len, struct iovec *iov)
 {
-	uint64_t pos = r->offset, end = r->offset + r->len;
+	uint64_t pos = offset, end = offset + len;
 	int n = 0;
 
 	while (pos < end) {
 		unsigned within = (unsigned)(pos & (CHUNK_BYTES - 1));
-		uint64_t len = CHUNK_BYTES - within < end - pos ? CHUNK_BYTES - within : end - pos;
+		uint64_t part = CHUNK_BYTES - within < end - pos ? CHUNK_BYTES - within : end - pos;
 
-		r->iov[n] = (struct iovec) { r->chunks[n]->data + within, len };
+		iov[n] = (struct iovec) { chunks[n]->data + within, part };
 		n++;
-		pos += len;
+		pos += part;
 	}
 	return n;
 }
@@ -156,7 +156,7 @@ void object_finish(struct objects *all, struct read_req *r)
 	if (r->failed)
 		r->done(r->arg, &r->err, NULL, 0);
 	else
-		r->done(r->arg, NULL, r->iov, build_iov(r));
+		r->done(r->arg, NULL, r->iov, build_iov(r->chunks, r->offset, r->len, r->iov));
 	pthread_mutex_lock(&all->lock);
 	release(all, r);
 	object_drop(r->object);
@@ -252,4 +252,53 @@ void object_read(struct object *o, uint64_t offset, uint32_t len, object_read_fn
 	if (s->window)
 		object_read_ahead(o, s);
 	objects_leave(all);
+}
+
+/* Pin what it needs, if all of that is there. */
+static unsigned pin_cached(struct object *o, uint64_t offset, uint32_t len, struct chunk **chunks)
+{
+	uint64_t first = offset >> CHUNK_SHIFT, last = (offset + len - 1) >> CHUNK_SHIFT;
+	unsigned i, n = (unsigned)(last - first + 1);
+
+	for (i = 0; i < n; i++) {
+		chunks[i] = cache_find(o->all->cache, o->number, first + i);
+		if (!chunks[i] || sectors_within(first + i, offset, len) & ~chunks[i]->have)
+			return 0;
+	}
+	for (i = 0; i < n; i++) {
+		cache_pin(o->all->cache, chunks[i]);
+		chunks[i]->prefetched = false;
+	}
+	return n;
+}
+
+bool object_read_cached(struct object *o, uint64_t offset, uint32_t len, object_read_fn *done, void *arg)
+{
+	struct objects *all = o->all;
+	struct chunk *chunks[MAX_IO_CHUNKS];
+	struct iovec iov[MAX_IO_CHUNKS];
+	struct stream *s;
+	unsigned i, n = 0;
+
+	pthread_mutex_lock(&all->lock);
+	if (check(o, offset, len, NULL) == 0)
+		n = pin_cached(o, offset, len, chunks);
+	if (!n) {
+		pthread_mutex_unlock(&all->lock);
+		return false;
+	}
+	all->active++;
+	readahead_wasted(&o->ra, cache_take_wasted(all->cache));
+	s = note(o, offset, len);
+	if (s->window)
+		object_read_ahead(o, s);
+	objects_leave(all);
+	done(arg, NULL, iov, build_iov(chunks, offset, len, iov));
+	pthread_mutex_lock(&all->lock);
+	for (i = 0; i < n; i++)
+		cache_unpin(all->cache, chunks[i]);
+	object_retry_starved(all);
+	objects_inactive(all);
+	objects_leave(all);
+	return true;
 }
