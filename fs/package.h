@@ -104,6 +104,9 @@ struct package {
 	struct refresher *refresher; /* of a container */
 	struct fuse_mount *fuse;   /* under the worker's lock */
 	struct version *only;      /* of a mounted package */
+	bool unopened;             /* files of a package are read without being opened; see package_file.c */
+	bool unopened_dirs;        /* directories of a package need not be opened either */
+	atomic_uint *starts;       /* then: where the data of each entry begins (struct handle) */
 	atomic_ullong read_bytes;
 
 	pthread_mutex_t lock;
@@ -194,6 +197,9 @@ void version_stat(const struct version *v, uint32_t entry, struct stat *st);
 
 /* --- package_file.c; open and readlink with the index there --- */
 
+/* Can each member of a mounted package be read, and so need not be opened? 0, or -1: no
+ * memory. */
+int file_choose_unopened(struct package *p, struct err *err);
 void file_open(struct call *c);
 void file_readlink(struct call *c);
 void file_read(struct call *c);
@@ -207,7 +213,7 @@ struct handle {
 	bool member;               /* else the blob itself */
 	struct pack_entry entry;   /* path is ours */
 	uint64_t directory;        /* where the central directory begins */
-	atomic_ullong start;       /* of a stored member's data; 0: not known yet */
+	atomic_uint start;         /* of a stored member's data, after its header's; 0: not known */
 	struct handle *prev, *next;
 };
 

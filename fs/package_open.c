@@ -106,7 +106,7 @@ static int open_package(struct package *p, struct err *err)
 	snprintf(p->w.etag, sizeof(p->w.etag), "%s", v->props.etag);
 	pthread_mutex_unlock(&p->w.lock);
 	v->users++;
-	return 0;
+	return file_choose_unopened(p, err);
 }
 
 static int open_container(struct package *p, struct err *err)
@@ -229,6 +229,7 @@ static void free_parts(struct package *p)
 	free_versions(p);
 	if (only)
 		version_unref(only);
+	free(p->starts);
 	unpack_free(p->unpack);
 	objects_free(p->objects);
 }
