@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # package-requests.sh - what reading a mounted package costs between kernel and worker:
 # nothing has to be opened where all can be read, and nothing can be written in either
-# case.
+# case; read-ahead.
 TEST_TIMEOUT=150
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"
@@ -70,6 +70,12 @@ for blob in all.zip odd.zip; do
 	run chmod 0777 "$m/dir/stored2"
 	like "$err" "Read-only file system" "$blob: nor changed"
 	is "$(awk -v t="$T/" '/ - fuse.hpcpack / && index($5, t) == 1 && ($6 !~ /^ro/ || $NF !~ /^ro/)' /proc/self/mountinfo)" "" "$blob: every mount of it is read-only"
+	bdi=/sys/class/bdi/$(mountpoint -d "$m")/read_ahead_kb
+	if (exec 3<>"$bdi") 2>/dev/null; then
+		is "$(cat "$bdi")" 1024 "$blob: the kernel reads 1 MiB ahead"
+	else
+		skip "$blob: the kernel reads 1 MiB ahead" "$bdi can't be written"
+	fi
 	succeeds "$blob: unmounts" on a hpcpack unmount "$blob"
 done
 
