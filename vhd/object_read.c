@@ -10,10 +10,28 @@
 /* Between the members of a package: data descriptors, padding. */
 #define GAP 64u
 
+/* Whoever reads from `since` to `end` has had these sectors: but for the last one, if
+ * the next read begins in it. */
+static void note_seen(const struct object *o, struct chunk **chunks, unsigned nchunks, uint64_t since,
+		      uint64_t end, bool sequential)
+{
+	uint64_t whole = end == o->size ? end : end & ~(uint64_t)(SECTOR_BYTES - 1);
+
+	for (unsigned i = 0; i < nchunks; i++) {
+		uint64_t base = chunks[i]->index << CHUNK_SHIFT;
+		uint64_t from = since > base ? since : base;
+		bool some = from < whole && from < base + CHUNK_BYTES;
+
+		cache_seen(chunks[i], some ? sectors_within(chunks[i]->index, from, whole - from) : 0, sequential);
+	}
+}
+
 static void release(struct objects *all, struct read_req *r)
 {
 	unsigned i;
 
+	if (r->pinned && !r->failed)
+		note_seen(r->object, r->chunks, r->nchunks, r->since, r->offset + r->len, r->sequential);
 	for (i = 0; r->pinned && i < r->nchunks; i++)
 		cache_unpin(all->cache, r->chunks[i]);
 	r->pinned = false;
@@ -183,18 +201,21 @@ void object_arrived(struct object *o, uint64_t offset, uint64_t end, const struc
 
 /* --- the face --- */
 
-/* A reader of one member after the other leaves small gaps. */
-static struct stream *note(struct object *o, uint64_t offset, uint64_t len)
+/* A reader of one member after the other leaves small gaps: *since is before them. */
+static struct stream *note(struct object *o, uint64_t offset, uint64_t len, uint64_t *since)
 {
 	unsigned i;
 
+	*since = offset;
 	for (i = 0; i < READAHEAD_STREAMS; i++) {
 		const struct stream *s = &o->ra.streams[i];
 
-		if (s->reads && offset > s->next && offset - s->next <= GAP)
-			return readahead_note(&o->ra, s->next, len + (offset - s->next));
+		if (!s->reads || offset <= s->next || offset - s->next > GAP)
+			continue;
+		*since = s->next;
+		break;
 	}
-	return readahead_note(&o->ra, offset, len);
+	return readahead_note(&o->ra, *since, len + (offset - *since));
 }
 
 /* How far beyond its end a read that follows no stream may fetch. */
@@ -245,7 +266,8 @@ void object_read(struct object *o, uint64_t offset, uint32_t len, object_read_fn
 	o->refs++;
 	all->active++;
 	readahead_wasted(&o->ra, cache_take_wasted(all->cache));
-	s = note(o, offset, len);
+	s = note(o, offset, len, &r->since);
+	r->sequential = s->window != 0;
 	r->fetch_end = s->window ? 0 : random_fetch_end(o, offset, offset + len);
 	/* First come, first served, among those who need room. */
 	settle(all, r, all->starved ? READ_STARVES : read_step(all, r));
@@ -278,6 +300,8 @@ bool object_read_cached(struct object *o, uint64_t offset, uint32_t len, object_
 	struct chunk *chunks[MAX_IO_CHUNKS];
 	struct iovec iov[MAX_IO_CHUNKS];
 	struct stream *s;
+	uint64_t since;
+	bool sequential;
 	unsigned i, n = 0;
 
 	pthread_mutex_lock(&all->lock);
@@ -289,12 +313,14 @@ bool object_read_cached(struct object *o, uint64_t offset, uint32_t len, object_
 	}
 	all->active++;
 	readahead_wasted(&o->ra, cache_take_wasted(all->cache));
-	s = note(o, offset, len);
-	if (s->window)
+	s = note(o, offset, len, &since);
+	sequential = s->window != 0;
+	if (sequential)
 		object_read_ahead(o, s);
 	objects_leave(all);
 	done(arg, NULL, iov, build_iov(chunks, offset, len, iov));
 	pthread_mutex_lock(&all->lock);
+	note_seen(o, chunks, n, since, offset + len, sequential);
 	for (i = 0; i < n; i++)
 		cache_unpin(all->cache, chunks[i]);
 	object_retry_starved(all);
