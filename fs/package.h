@@ -140,6 +140,8 @@ void version_forgotten(struct version *v, uint64_t n);
 struct version *version_of_ino(struct package *p, fuse_ino_t ino, uint32_t *entry);
 fuse_ino_t version_ino(const struct version *v, uint32_t entry);
 
+/* --- package_index.c --- */
+
 /* Look what it is and read its index. Blocks. */
 int version_load(struct version *v, struct err *err);
 /* True once, for each entry. */
@@ -195,14 +197,21 @@ void dir_readdirplus(struct call *c);
 void dir_statfs(struct call *c);
 void version_stat(const struct version *v, uint32_t entry, struct stat *st);
 
-/* --- package_file.c; open and readlink with the index there --- */
+/* --- package_file.c; open with the index there --- */
 
 /* Can each member of a mounted package be read, and so need not be opened? 0, or -1: no
  * memory. */
 int file_choose_unopened(struct package *p, struct err *err);
 void file_open(struct call *c);
-void file_readlink(struct call *c);
 void file_read(struct call *c);
+/* Why an entry can't be read, an errno or 0: in the log once. With the index there. */
+int file_refusal(struct version *v, uint32_t entry);
+/* A read of it failed for a reason that was not logged elsewhere. */
+void file_log_failure(const struct version *v, const struct err *err);
+
+/* --- package_link.c; with the index there --- */
+
+void file_readlink(struct call *c);
 
 /* --- package_handle.c: what is open, until it is released or all ends --- */
 

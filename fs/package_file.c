@@ -1,5 +1,5 @@
 /*
- * Files: opening and reading them, and where links lead.
+ * Files: opening and reading them.
  *
  * Opening is there to refuse what can't be read, and to keep the version that an open
  * file of a container has. A mounted package is one version for ever: if all that it
@@ -40,7 +40,7 @@ struct reading {
 /* --- replies --- */
 
 /* A storage that is gone fails thousands of requests: one line a second. */
-static void log_failure(const struct version *v, const struct err *err)
+void file_log_failure(const struct version *v, const struct err *err)
 {
 	static atomic_llong last;
 	long long now = (long long)time(NULL);
@@ -55,7 +55,7 @@ static void read_done(void *arg, const struct err *err, const struct iovec *iov,
 	struct reading *r = arg;
 
 	if (err) {
-		log_failure(r->v, err);
+		file_log_failure(r->v, err);
 		fuse_reply_err(r->req, package_errno(r->v->p, err));
 	} else {
 		atomic_fetch_add(&r->v->p->read_bytes, r->len);
@@ -215,7 +215,7 @@ static int problem_errno(enum pack_problem problem)
 	}
 }
 
-static int refusal(struct version *v, uint32_t entry)
+int file_refusal(struct version *v, uint32_t entry)
 {
 	const struct pack_entry *e = &v->index.entries[entry];
 
@@ -253,7 +253,7 @@ void file_open(struct call *c)
 	else if (v->kind == VERSION_PACKAGE && v->index.entries[c->entry].type == PACK_DIR)
 		why = EISDIR;
 	else if (v->kind == VERSION_PACKAGE)
-		why = refusal(v, c->entry);
+		why = file_refusal(v, c->entry);
 	if (!why && c->p->unopened)
 		why = ENOSYS;
 	if (why) {
@@ -268,64 +268,4 @@ void file_open(struct call *c)
 	fi.fh = (uintptr_t)h;
 	if (fuse_reply_open(c->req, &fi) < 0)
 		handle_free(h);
-}
-
-/* --- links --- */
-
-struct link_read {
-	fuse_req_t req;
-	struct version *v;
-	uint32_t entry;
-};
-
-/* The index is kept for it. */
-static void link_done(void *arg, const struct err *err, const struct iovec *iov, int count)
-{
-	struct link_read *r = arg;
-	const char *path = r->v->index.entries[r->entry].path;
-	char target[PACK_LINK_MAX + 1];
-	size_t len = 0;
-
-	for (int i = 0; i < count; i++) {
-		memcpy(target + len, iov[i].iov_base, iov[i].iov_len);
-		len += iov[i].iov_len;
-	}
-	target[len] = '\0';
-	if (err) {
-		log_failure(r->v, err);
-		fuse_reply_err(r->req, package_errno(r->v->p, err));
-	} else if (strlen(target) != len || !pack_link_inside(&r->v->index, path, target)) {
-		if (version_tell(r->v, r->entry))
-			log_warn("%s: the link %s is not followed: it leads out of the package", r->v->label, path);
-		fuse_reply_err(r->req, ELOOP);
-	} else {
-		fuse_reply_readlink(r->req, target);
-	}
-	version_let_index(r->v);
-	free(r);
-}
-
-void file_readlink(struct call *c)
-{
-	struct version *v = c->v;
-	const struct pack_entry *e = v->kind == VERSION_PACKAGE && c->entry < v->index.count ?
-				     &v->index.entries[c->entry] : NULL;
-	struct unpack_member m;
-	struct link_read *r;
-	int why = !e || e->type != PACK_LINK ? EINVAL : refusal(v, c->entry);
-
-	if (!why && (!e->size || e->size > PACK_LINK_MAX))
-		why = ELOOP;
-	r = why ? NULL : malloc(sizeof(*r));
-	if (!r) {
-		fuse_reply_err(c->req, why ? why : ENOMEM);
-		return;
-	}
-	r->req = c->req;
-	r->v = v;
-	r->entry = c->entry;
-	version_keep_index(v);
-	m = (struct unpack_member) { .object = v->object, .name = v->label, .entry = e,
-				     .directory = v->index.directory_offset };
-	unpack_read(v->p->unpack, &m, 0, (uint32_t)e->size, link_done, r);
 }
