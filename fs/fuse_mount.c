@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -169,6 +171,20 @@ failed:
 struct fuse_session *fuse_mount_session(struct fuse_mount *f)
 {
 	return f->se;
+}
+
+void fuse_mount_read_ahead(const struct fuse_mount *f, unsigned kib)
+{
+	cleanup_close int fd = -1;
+	char path[64];
+	struct stat st;
+
+	if (geteuid() != 0 || stat(f->dir, &st) < 0)
+		return;
+	snprintf(path, sizeof(path), "/sys/class/bdi/%u:%u/read_ahead_kb", major(st.st_dev), minor(st.st_dev));
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0 || dprintf(fd, "%u\n", kib) < 0)
+		log_debug("%s: the kernel's read-ahead stays as it is: %s: %s", f->dir, path, strerror(errno));
 }
 
 /* --- and back --- */

@@ -36,6 +36,11 @@ struct fuse_mount *fuse_mount_new(const struct fuse_mount_options *o, struct err
 
 struct fuse_session *fuse_mount_session(struct fuse_mount *f);
 
+/* How far the kernel reads ahead of who reads a file in sequence, KiB, for root: libfuse
+ * can only lower what is usual (128). Once the mount answers. Where /sys does not let
+ * it, it stays as it is. */
+void fuse_mount_read_ahead(const struct fuse_mount *f, unsigned kib);
+
 /* Unmount; while somebody has a file open serve him and try again, for at most
  * `grace_ms`; then end the threads. False if it was still open: fuse_mount_free()
  * detaches it. Requests that wait for their replies may be under way after this. */

@@ -104,6 +104,9 @@ struct package {
 	struct refresher *refresher; /* of a container */
 	struct fuse_mount *fuse;   /* under the worker's lock */
 	struct version *only;      /* of a mounted package */
+	bool unopened;             /* files of a package are read without being opened; see package_file.c */
+	bool unopened_dirs;        /* directories of a package need not be opened either */
+	atomic_uint *starts;       /* then: where the data of each entry begins (struct handle) */
 	atomic_ullong read_bytes;
 
 	pthread_mutex_t lock;
@@ -136,6 +139,8 @@ void version_forgotten(struct version *v, uint64_t n);
 /* What an inode number means: the version with a reference (*entry: in it), or NULL. */
 struct version *version_of_ino(struct package *p, fuse_ino_t ino, uint32_t *entry);
 fuse_ino_t version_ino(const struct version *v, uint32_t entry);
+
+/* --- package_index.c --- */
 
 /* Look what it is and read its index. Blocks. */
 int version_load(struct version *v, struct err *err);
@@ -192,11 +197,21 @@ void dir_readdirplus(struct call *c);
 void dir_statfs(struct call *c);
 void version_stat(const struct version *v, uint32_t entry, struct stat *st);
 
-/* --- package_file.c; open and readlink with the index there --- */
+/* --- package_file.c; open with the index there --- */
 
+/* Can each member of a mounted package be read, and so need not be opened? 0, or -1: no
+ * memory. */
+int file_choose_unopened(struct package *p, struct err *err);
 void file_open(struct call *c);
-void file_readlink(struct call *c);
 void file_read(struct call *c);
+/* Why an entry can't be read, an errno or 0: in the log once. With the index there. */
+int file_refusal(struct version *v, uint32_t entry);
+/* A read of it failed for a reason that was not logged elsewhere. */
+void file_log_failure(const struct version *v, const struct err *err);
+
+/* --- package_link.c; with the index there --- */
+
+void file_readlink(struct call *c);
 
 /* --- package_handle.c: what is open, until it is released or all ends --- */
 
@@ -207,7 +222,7 @@ struct handle {
 	bool member;               /* else the blob itself */
 	struct pack_entry entry;   /* path is ours */
 	uint64_t directory;        /* where the central directory begins */
-	atomic_ullong start;       /* of a stored member's data; 0: not known yet */
+	atomic_uint start;         /* of a stored member's data, after its header's; 0: not known */
 	struct handle *prev, *next;
 };
 

@@ -1,4 +1,12 @@
-/* Files: opening and reading them, and where links lead. */
+/*
+ * Files: opening and reading them.
+ *
+ * Opening is there to refuse what can't be read, and to keep the version that an open
+ * file of a container has. A mounted package is one version for ever: if all that it
+ * has can be read the kernel is told once that nothing needs to be opened (ENOSYS), and
+ * a file that is read costs one request instead of three. That nobody writes is then
+ * for the kernel alone to see to: the mount is read-only.
+ */
 #include <config.h>
 
 #include "fs/package.h"
@@ -13,11 +21,18 @@
 #include "pack/decoder.h"
 #include "pack/zip_format.h"
 
+/* What is read: it stays as long as the file is open, or the package mounted. */
+struct target {
+	const struct pack_entry *entry; /* NULL: the blob itself */
+	uint64_t directory;
+	atomic_uint *start;             /* of a handle's, or the package's */
+};
+
 /* A read under way. */
 struct reading {
 	fuse_req_t req;
-	struct handle *h;          /* NULL: of a link */
 	struct version *v;
+	struct target t;
 	uint64_t offset;
 	uint32_t len;
 };
@@ -25,7 +40,7 @@ struct reading {
 /* --- replies --- */
 
 /* A storage that is gone fails thousands of requests: one line a second. */
-static void log_failure(const struct version *v, const struct err *err)
+void file_log_failure(const struct version *v, const struct err *err)
 {
 	static atomic_llong last;
 	long long now = (long long)time(NULL);
@@ -40,7 +55,7 @@ static void read_done(void *arg, const struct err *err, const struct iovec *iov,
 	struct reading *r = arg;
 
 	if (err) {
-		log_failure(r->v, err);
+		file_log_failure(r->v, err);
 		fuse_reply_err(r->req, package_errno(r->v->p, err));
 	} else {
 		atomic_fetch_add(&r->v->p->read_bytes, r->len);
@@ -65,9 +80,11 @@ static void copy_header(uint8_t *to, const struct iovec *iov, int count)
 }
 
 /* Where the data begins, and that it lies in front of the central directory. */
-static int find_start(const struct handle *h, const uint8_t *header, uint64_t *start, struct err *err)
+static int find_start(const struct reading *r, const uint8_t *header, unsigned *start, struct err *err)
 {
-	struct pack_decoder *d = pack_decoder_new(&h->entry, h->v->label, err);
+	const struct pack_entry *e = r->t.entry;
+	struct pack_decoder *d = pack_decoder_new(e, r->v->label, err);
+	uint64_t data;
 	const uint8_t *in = header;
 	size_t in_len = ZIP_LOCAL_SIZE, made;
 	enum pack_step step;
@@ -78,23 +95,25 @@ static int find_start(const struct handle *h, const uint8_t *header, uint64_t *s
 	pack_decoder_free(d);
 	if (step == PACK_STEP_FAILED)
 		return -1;
-	*start = h->entry.header_offset + ZIP_LOCAL_SIZE + zip_u16(header + 26) + zip_u16(header + 28);
-	if (*start > h->directory || h->entry.size > h->directory - *start)
+	*start = ZIP_LOCAL_SIZE + zip_u16(header + 26) + zip_u16(header + 28);
+	data = e->header_offset + *start;
+	if (data > r->t.directory || e->size > r->t.directory - data)
 		return err_set(err, ERR_FORMAT, "%s: %s: its data reaches into the central directory",
-			       h->v->label, h->entry.path);
+			       r->v->label, e->path);
 	return 0;
 }
 
 static void read_data(struct reading *r)
 {
-	object_read(r->v->object, atomic_load(&r->h->start) + r->offset, r->len, read_done, r);
+	object_read(r->v->object, r->t.entry->header_offset + atomic_load(r->t.start) + r->offset, r->len,
+		    read_done, r);
 }
 
 static void header_done(void *arg, const struct err *err, const struct iovec *iov, int count)
 {
 	struct reading *r = arg;
 	uint8_t header[ZIP_LOCAL_SIZE];
-	uint64_t start;
+	unsigned start;
 	struct err why;
 
 	if (err) {
@@ -102,53 +121,81 @@ static void header_done(void *arg, const struct err *err, const struct iovec *io
 		return;
 	}
 	copy_header(header, iov, count);
-	if (find_start(r->h, header, &start, &why) < 0) {
+	if (find_start(r, header, &start, &why) < 0) {
 		log_error("%s", why.msg);
 		read_done(r, &why, NULL, 0);
 		return;
 	}
-	atomic_store(&r->h->start, start);
+	atomic_store(r->t.start, start);
 	read_data(r);
 }
 
 /* --- reading --- */
 
-static void read_member(struct reading *r, uint64_t offset)
+static void read_member(struct reading *r)
 {
-	struct handle *h = r->h;
-	struct unpack_member m = { .object = r->v->object, .name = r->v->label, .entry = &h->entry,
-				   .directory = h->directory };
+	const struct pack_entry *e = r->t.entry;
+	struct unpack_member m = { .object = r->v->object, .name = r->v->label, .entry = e,
+				   .directory = r->t.directory };
 
-	if (h->entry.method != ZIP_STORED)
-		unpack_read(r->v->p->unpack, &m, offset, r->len, read_done, r);
-	else if (atomic_load(&h->start))
+	if (e->method != ZIP_STORED)
+		unpack_read(r->v->p->unpack, &m, r->offset, r->len, read_done, r);
+	else if (atomic_load(r->t.start))
 		read_data(r);
 	else
-		object_read(r->v->object, h->entry.header_offset, ZIP_LOCAL_SIZE, header_done, r);
+		object_read(r->v->object, e->header_offset, ZIP_LOCAL_SIZE, header_done, r);
+}
+
+/* The version comes with a reference: the file may be closed before the reply has
+ * come. NULL: there is no such file. */
+static struct version *find_target(const struct call *c, struct target *t)
+{
+	struct handle *h = handle_of(c->fh);
+	struct version *v;
+	uint32_t entry;
+
+	if (h) {
+		*t = (struct target) { h->member ? &h->entry : NULL, h->directory, &h->start };
+		return version_ref(h->v);
+	}
+	v = c->p->unopened ? version_of_ino(c->p, c->ino, &entry) : NULL;
+	if (!v)
+		return NULL;
+	if (entry >= v->index.count || v->index.entries[entry].type != PACK_FILE) {
+		version_unref(v);
+		return NULL;
+	}
+	*t = (struct target) { &v->index.entries[entry], v->index.directory_offset, &c->p->starts[entry] };
+	return v;
 }
 
 void file_read(struct call *c)
 {
-	struct handle *h = handle_of(c->fh);
-	uint64_t size = h->member ? h->entry.size : h->v->size, offset = (uint64_t)c->offset;
-	struct reading *r;
+	uint64_t size, offset = (uint64_t)c->offset;
+	struct reading *r = malloc(sizeof(*r));
 
-	if (c->offset < 0 || offset >= size || !c->size) {
-		fuse_reply_buf(c->req, NULL, 0);
-		return;
-	}
-	r = malloc(sizeof(*r));
 	if (!r) {
 		fuse_reply_err(c->req, ENOMEM);
 		return;
 	}
-	/* The file may be closed before the reply has come. */
-	*r = (struct reading) { .req = c->req, .h = h, .v = version_ref(h->v), .offset = offset,
-				.len = (uint32_t)(c->size < size - offset ? c->size : size - offset) };
-	if (h->member)
-		read_member(r, offset);
+	*r = (struct reading) { .req = c->req, .offset = offset };
+	r->v = find_target(c, &r->t);
+	size = !r->v ? 0 : r->t.entry ? r->t.entry->size : r->v->size;
+	if (!r->v || c->offset < 0 || offset >= size || !c->size) {
+		if (r->v) {
+			version_unref(r->v);
+			fuse_reply_buf(c->req, NULL, 0);
+		} else {
+			fuse_reply_err(c->req, ESTALE);
+		}
+		free(r);
+		return;
+	}
+	r->len = (uint32_t)(c->size < size - offset ? c->size : size - offset);
+	if (r->t.entry)
+		read_member(r);
 	else
-		object_read(h->v->object, offset, r->len, read_done, r);
+		object_read(r->v->object, offset, r->len, read_done, r);
 }
 
 /* --- opening --- */
@@ -168,7 +215,7 @@ static int problem_errno(enum pack_problem problem)
 	}
 }
 
-static int refusal(struct version *v, uint32_t entry)
+int file_refusal(struct version *v, uint32_t entry)
 {
 	const struct pack_entry *e = &v->index.entries[entry];
 
@@ -176,6 +223,20 @@ static int refusal(struct version *v, uint32_t entry)
 		log_error("%s: %s can't be read: %s", v->label, e->path,
 			  pack_problem_text((enum pack_problem)e->problem));
 	return problem_errno((enum pack_problem)e->problem);
+}
+
+int file_choose_unopened(struct package *p, struct err *err)
+{
+	const struct pack_index *index = &p->only->index;
+
+	for (uint32_t i = 0; i < index->count; i++)
+		if (index->entries[i].problem)
+			return 0;
+	p->starts = calloc(index->count, sizeof(*p->starts));
+	if (!p->starts)
+		return err_set(err, ERR_NO_MEMORY, "%s: out of memory", p->w.name);
+	p->unopened = true;
+	return 0;
 }
 
 void file_open(struct call *c)
@@ -192,7 +253,9 @@ void file_open(struct call *c)
 	else if (v->kind == VERSION_PACKAGE && v->index.entries[c->entry].type == PACK_DIR)
 		why = EISDIR;
 	else if (v->kind == VERSION_PACKAGE)
-		why = refusal(v, c->entry);
+		why = file_refusal(v, c->entry);
+	if (!why && c->p->unopened)
+		why = ENOSYS;
 	if (why) {
 		fuse_reply_err(c->req, why);
 		return;
@@ -205,64 +268,4 @@ void file_open(struct call *c)
 	fi.fh = (uintptr_t)h;
 	if (fuse_reply_open(c->req, &fi) < 0)
 		handle_free(h);
-}
-
-/* --- links --- */
-
-struct link_read {
-	fuse_req_t req;
-	struct version *v;
-	uint32_t entry;
-};
-
-/* The index is kept for it. */
-static void link_done(void *arg, const struct err *err, const struct iovec *iov, int count)
-{
-	struct link_read *r = arg;
-	const char *path = r->v->index.entries[r->entry].path;
-	char target[PACK_LINK_MAX + 1];
-	size_t len = 0;
-
-	for (int i = 0; i < count; i++) {
-		memcpy(target + len, iov[i].iov_base, iov[i].iov_len);
-		len += iov[i].iov_len;
-	}
-	target[len] = '\0';
-	if (err) {
-		log_failure(r->v, err);
-		fuse_reply_err(r->req, package_errno(r->v->p, err));
-	} else if (strlen(target) != len || !pack_link_inside(&r->v->index, path, target)) {
-		if (version_tell(r->v, r->entry))
-			log_warn("%s: the link %s is not followed: it leads out of the package", r->v->label, path);
-		fuse_reply_err(r->req, ELOOP);
-	} else {
-		fuse_reply_readlink(r->req, target);
-	}
-	version_let_index(r->v);
-	free(r);
-}
-
-void file_readlink(struct call *c)
-{
-	struct version *v = c->v;
-	const struct pack_entry *e = v->kind == VERSION_PACKAGE && c->entry < v->index.count ?
-				     &v->index.entries[c->entry] : NULL;
-	struct unpack_member m;
-	struct link_read *r;
-	int why = !e || e->type != PACK_LINK ? EINVAL : refusal(v, c->entry);
-
-	if (!why && (!e->size || e->size > PACK_LINK_MAX))
-		why = ELOOP;
-	r = why ? NULL : malloc(sizeof(*r));
-	if (!r) {
-		fuse_reply_err(c->req, why ? why : ENOMEM);
-		return;
-	}
-	r->req = c->req;
-	r->v = v;
-	r->entry = c->entry;
-	version_keep_index(v);
-	m = (struct unpack_member) { .object = v->object, .name = v->label, .entry = e,
-				     .directory = v->index.directory_offset };
-	unpack_read(v->p->unpack, &m, 0, (uint32_t)e->size, link_done, r);
 }

@@ -13,6 +13,7 @@
 
 #define MAX_IO (1u << 20)
 #define PAGE 4096u
+#define READ_AHEAD_KIB 1024 /* one request of MAX_IO */
 /* How long whoever still has a file open after unmounting is served. */
 #define GRACE_MS 3000
 
@@ -106,7 +107,7 @@ static int open_package(struct package *p, struct err *err)
 	snprintf(p->w.etag, sizeof(p->w.etag), "%s", v->props.etag);
 	pthread_mutex_unlock(&p->w.lock);
 	v->users++;
-	return 0;
+	return file_choose_unopened(p, err);
 }
 
 static int open_container(struct package *p, struct err *err)
@@ -170,6 +171,7 @@ int package_open(struct worker *w, const char *dir, struct err *err)
 		return -1;
 	if (worker_check_stop(w, err) < 0 || mount_fuse(p, dir, err) < 0 || try_read(p, dir, err) < 0)
 		return -1;
+	fuse_mount_read_ahead(p->fuse, READ_AHEAD_KIB);
 	return worker_check_stop(w, err);
 }
 
@@ -229,6 +231,7 @@ static void free_parts(struct package *p)
 	free_versions(p);
 	if (only)
 		version_unref(only);
+	free(p->starts);
 	unpack_free(p->unpack);
 	objects_free(p->objects);
 }

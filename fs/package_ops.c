@@ -28,8 +28,11 @@ static void with_version(struct call *c)
 
 static void op_init(void *userdata, struct fuse_conn_info *conn)
 {
-	const struct package *p = userdata;
+	struct package *p = userdata;
 
+	/* Older kernels would take ENOSYS for what it says. */
+	p->unopened = p->unopened && conn->capable & FUSE_CAP_NO_OPEN_SUPPORT;
+	p->unopened_dirs = !p->container && conn->capable & FUSE_CAP_NO_OPENDIR_SUPPORT;
 	/* Nothing changes: pages need not be thrown away, and attributes may come along
 	 * with names always. */
 	conn->want &= ~(unsigned)(FUSE_CAP_SPLICE_READ | FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE |
@@ -136,6 +139,11 @@ static void op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
 	c.flags = fi->flags;
 	if (names_is_dir(c.p, ino)) {
 		refresher_look(c.p->refresher, &c);
+		return;
+	}
+	/* Of a package the kernel may keep all, and needs to ask no more. */
+	if (c.p->unopened_dirs) {
+		fuse_reply_err(req, ENOSYS);
 		return;
 	}
 	fi->fh = 0;

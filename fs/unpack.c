@@ -19,197 +19,6 @@
 #define MAX_THREADS 8u
 #define MAX_IO (1u << 20)
 
-/* --- the table --- */
-
-static struct member **bucket(struct unpack *u, uint32_t object, uint64_t header)
-{
-	uint64_t h = (header ^ ((uint64_t)object << 40)) * 0x9e3779b97f4a7c15u;
-
-	return &u->buckets[(h >> 32) % UNPACK_BUCKETS];
-}
-
-static struct member *find(struct unpack *u, uint32_t object, uint64_t header)
-{
-	struct member *m = *bucket(u, object, header);
-
-	while (m && (m->entry.header_offset != header || object_number(m->object) != object))
-		m = m->hash_next;
-	return m;
-}
-
-static void member_free(struct member *m)
-{
-	object_close(m->object);
-	free((char *)m->entry.path);
-	free(m->name);
-	free(m);
-}
-
-static struct member *add(struct unpack *u, const struct unpack_member *face)
-{
-	struct member *m = calloc(1, sizeof(*m)), **b;
-
-	if (!m)
-		return NULL;
-	m->u = u;
-	m->fd = -1;
-	m->entry = *face->entry;
-	m->directory = face->directory;
-	m->object = object_ref(face->object);
-	m->name = strdup(face->name);
-	m->entry.path = strdup(face->entry->path);
-	if (!m->name || !m->entry.path) {
-		member_free(m);
-		return NULL;
-	}
-	b = bucket(u, object_number(m->object), m->entry.header_offset);
-	m->hash_next = *b;
-	*b = m;
-	u->stats.members++;
-	return m;
-}
-
-static void forget(struct member *m)
-{
-	struct unpack *u = m->u;
-	struct member **p = bucket(u, object_number(m->object), m->entry.header_offset);
-
-	while (*p != m)
-		p = &(*p)->hash_next;
-	*p = m->hash_next;
-	u->stats.members--;
-	member_free(m);
-}
-
-void unpack_lru_add(struct member *m)
-{
-	struct member *head = &m->u->lru;
-
-	m->lru_next = head;
-	m->lru_prev = head->lru_prev;
-	head->lru_prev->lru_next = m;
-	head->lru_prev = m;
-}
-
-void unpack_lru_remove(struct member *m)
-{
-	if (!m->lru_next)
-		return;
-	m->lru_prev->lru_next = m->lru_next;
-	m->lru_next->lru_prev = m->lru_prev;
-	m->lru_prev = m->lru_next = NULL;
-}
-
-void unpack_enqueue(struct unpack *u, struct member *m)
-{
-	unpack_lru_remove(m);
-	m->state = QUEUED;
-	m->queue_next = NULL;
-	*u->queue_end = m;
-	u->queue_end = &m->queue_next;
-	pthread_cond_signal(&u->work);
-}
-
-void unpack_reset(struct member *m)
-{
-	unpack_lru_remove(m);
-	unpack_vacate(m);
-	m->state = IDLE;
-	if (m->waiting)
-		unpack_enqueue(m->u, m);
-	else
-		forget(m);
-}
-
-/* --- requests --- */
-
-bool unpack_is_there(const struct member *m, const struct unpack_req *r)
-{
-	/* What is small is not given out before all of it is known to be right. */
-	bool whole = m->entry.size <= UNPACK_SMALL &&
-		     (!m->window || m->entry.size <= m->u->window_bytes / 2);
-
-	return m->state != DAMAGED && r->offset >= m->low && r->offset + r->len <= m->made &&
-	       (m->right || !whole);
-}
-
-struct unpack_req *unpack_take_ready(struct member *m)
-{
-	struct unpack_req **p = &m->waiting, *r, *list = NULL;
-
-	while ((r = *p)) {
-		if (!unpack_is_there(m, r)) {
-			p = &r->next;
-			continue;
-		}
-		*p = r->next;
-		if (r->offset + r->len > m->served)
-			m->served = r->offset + r->len;
-		r->next = list;
-		list = r;
-	}
-	return list;
-}
-
-struct unpack_req *unpack_take_all(struct member *m)
-{
-	struct unpack_req *list = m->waiting;
-
-	m->waiting = NULL;
-	return list;
-}
-
-static void answer_from_file(const struct member *m, const struct unpack_req *r)
-{
-	cleanup_free uint8_t *data = malloc(r->len);
-	struct iovec iov = { data, r->len };
-	struct err err;
-	uint32_t got = 0;
-
-	while (data && got < r->len) {
-		ssize_t n = pread(m->fd, data + got, r->len - got, (off_t)(r->offset + got));
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			break;
-		got += (uint32_t)n;
-	}
-	if (got == r->len) {
-		r->done(r->arg, NULL, &iov, 1);
-		return;
-	}
-	err_set(&err, data ? ERR_SYSTEM : ERR_NO_MEMORY, "%s: can't read back %s: %s", m->u->o.dir,
-		m->entry.path, data ? strerror(errno) : "out of memory");
-	r->done(r->arg, &err, NULL, 0);
-}
-
-static void answer_from_memory(const struct member *m, const struct unpack_req *r)
-{
-	size_t most = m->window ? m->u->window_bytes : m->entry.size;
-	size_t within = (size_t)(m->window ? r->offset % most : r->offset);
-	size_t first = r->len < most - within ? r->len : most - within;
-	struct iovec iov[2] = { { m->data + within, first }, { m->data, r->len - first } };
-
-	r->done(r->arg, NULL, iov, first < r->len ? 2 : 1);
-}
-
-void unpack_answer(struct member *m, struct unpack_req *list, const struct err *err)
-{
-	struct unpack_req *r;
-
-	while ((r = list)) {
-		list = r->next;
-		if (err)
-			r->done(r->arg, err, NULL, 0);
-		else if (m->fd >= 0)
-			answer_from_file(m, r);
-		else
-			answer_from_memory(m, r);
-		free(r);
-	}
-}
-
 /* Wait for it: at the end, so that who came first is served first. */
 static void wait_for(struct unpack *u, struct member *m, struct unpack_req *r)
 {
@@ -226,7 +35,7 @@ static void wait_for(struct unpack *u, struct member *m, struct unpack_req *r)
 /* With the lock, which it gives back. */
 static void answer_now(struct unpack *u, struct member *m, struct unpack_req *r)
 {
-	r->next = NULL;
+	r->next = unpack_take_ready(m); /* who came while it was inflated here */
 	if (r->offset + r->len > m->served)
 		m->served = r->offset + r->len;
 	if (m->lru_next) {
@@ -269,9 +78,9 @@ void unpack_read(struct unpack *u, const struct unpack_member *face, uint64_t of
 	pthread_mutex_lock(&u->lock);
 	rc = check(u, face, offset, len, &err);
 	if (rc == 0) {
-		m = find(u, object_number(face->object), face->entry->header_offset);
+		m = unpack_find(u, object_number(face->object), face->entry->header_offset);
 		if (r && !m)
-			m = add(u, face);
+			m = unpack_add(u, face);
 		if (!r || !m)
 			rc = err_set(&err, ERR_NO_MEMORY, "%s: out of memory", face->name);
 		else if (m->state == DAMAGED) {
@@ -286,6 +95,8 @@ void unpack_read(struct unpack *u, const struct unpack_member *face, uint64_t of
 		return;
 	}
 	*r = (struct unpack_req) { .offset = offset, .len = len, .done = done, .arg = arg };
+	if (m->state == IDLE)
+		unpack_here(m);
 	if (unpack_is_there(m, r)) {
 		answer_now(u, m, r);
 		return;
@@ -380,6 +191,8 @@ void unpack_stop(struct unpack *u)
 	pthread_mutex_lock(&u->lock);
 	u->stopping = true;
 	pthread_cond_broadcast(&u->work);
+	while (u->here)
+		pthread_cond_wait(&u->unpinned, &u->lock);
 	pthread_mutex_unlock(&u->lock);
 	for (i = 0; i < u->started; i++)
 		pthread_join(u->threads[i], NULL);
@@ -400,7 +213,7 @@ void unpack_free(struct unpack *u)
 	for (i = 0; i < UNPACK_BUCKETS; i++)
 		while (u->buckets[i]) {
 			unpack_vacate(u->buckets[i]);
-			forget(u->buckets[i]);
+			unpack_drop(u->buckets[i]);
 		}
 	while (u->inflaters) {
 		struct inflater *f = u->inflaters;

@@ -1,6 +1,7 @@
 /*
  * unpack.h - deflated members, inflated once in the background by a few threads, and
- * what of them is kept.
+ * what of them is kept. One of up to 128 KiB whose packed bytes are in the chunk cache
+ * is inflated by whoever asks for it: that takes less than to wake another thread.
  *
  * A member that fits is kept whole: in memory, or in a file without a name in a
  * directory of the node's disk. Readers get the part that is there while it grows;

@@ -78,7 +78,7 @@ static bool open_file(struct member *m)
 	return m->fd >= 0;
 }
 
-static bool place_whole(struct member *m)
+bool unpack_place_whole(struct member *m)
 {
 	struct unpack *u = m->u;
 	uint64_t charge = charge_of(m);
@@ -125,7 +125,7 @@ bool unpack_place_window(struct member *m)
 bool unpack_place(struct member *m)
 {
 	m->low = m->made = m->served = 0;
-	return place_whole(m) || unpack_place_window(m);
+	return unpack_place_whole(m) || unpack_place_window(m);
 }
 
 void unpack_vacate(struct member *m)

@@ -1,15 +1,19 @@
 /*
  * unpack_priv.h - the inside of unpack, shared by:
  *
- *   unpack.c         open, close, reads, the table, what goes when room is needed
- *   unpack_thread.c  the threads: from packed bytes to content
+ *   unpack.c         open, close, reads
+ *   unpack_table.c   the members: found, queued, reset
+ *   unpack_answer.c  requests: which can be served, and out of what
+ *   unpack_thread.c  the threads: one member step by step
+ *   unpack_inflate.c from packed bytes to content
+ *   unpack_here.c    the same on the thread that asks, for what is small
  *   unpack_place.c   where content is kept: memory, a file, a window
  *
  * One mutex protects all; content is made, and copied out, without it:
  *
  *   IDLE      nothing of it is there, nobody waits
  *   QUEUED    for a thread
- *   RUNNING   a thread has it: `inflater`, and the bytes from `made` on, are its own
+ *   RUNNING   a thread (or who asked: unpack_here()) has it: `inflater`, and the bytes from `made` on, are its own
  *   PARKED    a window that waits for its next reader
  *   COMPLETE  whole and right
  *   DAMAGED   every read fails
@@ -91,21 +95,30 @@ struct unpack {
 	unsigned started;
 	struct inflater *inflaters; /* to be used again; at most one for each thread */
 	unsigned ninflaters;
+	unsigned here;              /* askers at work; `unpinned` tells of the last */
 	struct unpack_stats stats;
 };
 
-/* --- unpack.c; with the lock --- */
+/* --- unpack_table.c; with the lock --- */
 
+struct member *unpack_find(struct unpack *u, uint32_t object, uint64_t header);
+/* IDLE. NULL: no memory. */
+struct member *unpack_add(struct unpack *u, const struct unpack_member *face);
+/* Out of the table and free it. */
+void unpack_drop(struct member *m);
 void unpack_enqueue(struct unpack *u, struct member *m);
-/* Take those out that can be served or have to fail, as a list. */
-struct unpack_req *unpack_take_ready(struct member *m);
-struct unpack_req *unpack_take_all(struct member *m);
-/* Can it be served from what is there? */
-bool unpack_is_there(const struct member *m, const struct unpack_req *r);
 /* Make it IDLE, and forget it if nobody waits. */
 void unpack_reset(struct member *m);
 void unpack_lru_add(struct member *m);
 void unpack_lru_remove(struct member *m);
+
+/* --- unpack_answer.c; with the lock --- */
+
+/* Take those out that can be served, or all, as a list. */
+struct unpack_req *unpack_take_ready(struct member *m);
+struct unpack_req *unpack_take_all(struct member *m);
+/* Can it be served from what is there? */
+bool unpack_is_there(const struct member *m, const struct unpack_req *r);
 /* Without the lock: call them back and free them. `err` NULL: out of m, which is
  * pinned. */
 void unpack_answer(struct member *m, struct unpack_req *list, const struct err *err);
@@ -114,6 +127,8 @@ void unpack_answer(struct member *m, struct unpack_req *list, const struct err *
 
 /* Find a place for a member that is to begin: whole or a window. False: no memory. */
 bool unpack_place(struct member *m);
+/* The same, but only whole. */
+bool unpack_place_whole(struct member *m);
 /* Evict until `bytes` more fit. */
 bool unpack_make_room(struct unpack *u, uint64_t bytes);
 /* Give back what it keeps. */
@@ -132,8 +147,30 @@ uint8_t *unpack_space(struct member *m, size_t *len);
 /* --- unpack_thread.c --- */
 
 void *unpack_thread(void *unpack);
-void inflater_free(struct inflater *f);
-/* With the lock: it is not needed any more (NULL: there is none). */
+
+/* --- unpack_inflate.c; with the lock --- */
+
+/* One for this member, to be reset; NULL and *err: no memory. */
+struct inflater *inflater_get(struct member *m, struct err *err);
+/* It is not needed any more (NULL: there is none). */
 void inflater_put(struct unpack *u, struct inflater *f);
+/* To the member's beginning, with an inflater if it has none. */
+int inflater_rewind(struct member *m, struct err *err);
+void inflater_free(struct inflater *f);
+
+/* --- unpack_inflate.c; without --- */
+
+/* Bytes from the member's beginning on in which all of it lies, if its local header is
+ * as long as is usual. */
+uint64_t unpack_packed_guess(const struct member *m);
+/* Make up to `len` bytes: what comes out of the input at hand, so that it is given out
+ * before the network is waited for; of new input if that is nothing. */
+enum pack_step inflater_make(struct member *m, uint8_t *out, size_t len, size_t *made, struct err *err);
+
+/* --- unpack_here.c; with the lock, which is given back meanwhile --- */
+
+/* Inflate an IDLE member at once, if it is small and its packed bytes are there. True:
+ * it is COMPLETE. False: it is IDLE; the threads will find out why. */
+bool unpack_here(struct member *m);
 
 #endif

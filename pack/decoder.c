@@ -9,9 +9,10 @@
 
 #include "pack/decoder.h"
 
+#include <isa-l/crc.h>
+#include <isa-l/igzip_lib.h>
 #include <stdlib.h>
 #include <string.h>
-#include <zlib.h>
 
 #include "blob/base/cleanup.h"
 #include "pack/zip_format.h"
@@ -27,9 +28,8 @@ struct pack_decoder {
 	size_t skip;              /* bytes of name and extra field to come */
 	uint64_t packed_left, left; /* bytes to take and to yield */
 	uint32_t crc;
-	bool zlib_ready;          /* zs is to be ended */
-	bool stream_end;
-	z_stream zs;
+	bool begun, stream_end;   /* of the deflate stream */
+	struct inflate_state *inflate; /* large, so only if a member needed it */
 };
 
 static int damaged(struct pack_decoder *d, const char *why, struct err *err)
@@ -40,16 +40,16 @@ static int damaged(struct pack_decoder *d, const char *why, struct err *err)
 	return err_set(err, ERR_FORMAT, "%s: %s: %s", d->name, path ? path : "a member", why);
 }
 
-static int start_zlib(struct pack_decoder *d, struct err *err)
+static int start_inflate(struct pack_decoder *d, struct err *err)
 {
-	int rc;
-
+	d->begun = false;
 	if (d->entry.method != ZIP_DEFLATED)
 		return 0;
-	rc = d->zlib_ready ? inflateReset(&d->zs) : inflateInit2(&d->zs, -MAX_WBITS);
-	if (rc != Z_OK)
+	if (!d->inflate)
+		d->inflate = malloc(sizeof(*d->inflate));
+	if (!d->inflate)
 		return err_set(err, ERR_NO_MEMORY, "%s: out of memory", d->name);
-	d->zlib_ready = true;
+	isal_inflate_init(d->inflate);
 	return 0;
 }
 
@@ -61,7 +61,7 @@ int pack_decoder_reset(struct pack_decoder *d, const struct pack_entry *entry, s
 	d->header_len = 0;
 	d->packed_left = entry->packed_size;
 	d->left = entry->size;
-	d->crc = (uint32_t)crc32(0, NULL, 0);
+	d->crc = 0;
 	d->stream_end = entry->method == ZIP_STORED;
 	if (problem) {
 		damaged(d, pack_problem_text(problem), err);
@@ -71,7 +71,7 @@ int pack_decoder_reset(struct pack_decoder *d, const struct pack_entry *entry, s
 		return -1;
 	}
 	d->state = HEADER;
-	return start_zlib(d, err);
+	return start_inflate(d, err);
 }
 
 struct pack_decoder *pack_decoder_new(const struct pack_entry *entry, const char *name,
@@ -100,8 +100,7 @@ void pack_decoder_free(struct pack_decoder *d)
 {
 	if (!d)
 		return;
-	if (d->zlib_ready)
-		inflateEnd(&d->zs);
+	free(d->inflate);
 	free(d);
 }
 
@@ -169,35 +168,59 @@ static size_t copy(const uint8_t *in, size_t in_len, uint8_t *out, size_t out_le
 	return n;
 }
 
-#define PIECE (1u << 30) /* zlib counts in unsigned int */
+/* The library counts in 32 bits, and goes astray near their end. */
+#define PIECE (1u << 30)
+
+static uint32_t piece(size_t len)
+{
+	return len < PIECE ? (uint32_t)len : PIECE;
+}
+
+/* All packed bytes are at hand, and there is room for all content: no history has to
+ * be kept, which spares the library a copy. */
+static bool is_whole(const struct pack_decoder *d, size_t in_len, size_t out_len)
+{
+	return !d->begun && d->left && in_len == d->packed_left && out_len == d->left &&
+	       in_len <= PIECE && out_len <= PIECE;
+}
+
+static int judge(struct pack_decoder *d, int rc, bool whole, struct err *err)
+{
+	if (rc < 0)
+		return damaged(d, "damaged data", err);
+	if (whole && rc == ISAL_OUT_OVERFLOW)
+		return damaged(d, "it holds more than the size it claims", err);
+	if (whole && rc == ISAL_END_INPUT)
+		return damaged(d, "damaged data: it ends too early", err);
+	return 0;
+}
 
 /* Bytes used are returned in *used, those made as the value; -1: failed. When all
  * content is there the stream may still have to say that it ends. */
 static ssize_t inflate_some(struct pack_decoder *d, const uint8_t *in, size_t in_len, uint8_t *out,
 			    size_t out_len, size_t *used, struct err *err)
 {
+	struct inflate_state *s = d->inflate;
+	bool whole = is_whole(d, in_len, out_len);
+	uint32_t room = d->left ? piece(out_len) : 1;
 	uint8_t beyond;
 	size_t made;
-	int rc;
 
-	d->zs.next_in = (uint8_t *)(uintptr_t)in;
-	d->zs.avail_in = in_len < PIECE ? (unsigned)in_len : PIECE;
-	*used = d->zs.avail_in;
-	d->zs.next_out = d->left ? out : &beyond;
-	d->zs.avail_out = !d->left ? 1 : out_len < PIECE ? (unsigned)out_len : PIECE;
-	made = d->zs.avail_out;
-	rc = inflate(&d->zs, Z_NO_FLUSH);
-	*used -= d->zs.avail_in;
-	made -= d->zs.avail_out;
-	if (rc == Z_MEM_ERROR) {
-		d->state = FAILED;
-		return err_set(err, ERR_NO_MEMORY, "%s: out of memory", d->name);
-	}
-	if (rc != Z_OK && rc != Z_STREAM_END && rc != Z_BUF_ERROR)
-		return damaged(d, "damaged data", err);
+	s->next_in = (uint8_t *)(uintptr_t)in;
+	s->avail_in = piece(in_len);
+	s->next_out = d->left ? out : &beyond;
+	s->avail_out = room;
+	if (judge(d, whole ? isal_inflate_stateless(s) : isal_inflate(s), whole, err) < 0)
+		return -1;
+	d->begun = true;
+	*used = piece(in_len) - s->avail_in;
+	made = room - s->avail_out;
 	if (made && !d->left)
 		return damaged(d, "it holds more than the size it claims", err);
-	d->stream_end = rc == Z_STREAM_END;
+	d->stream_end = whole || s->block_state == ISAL_BLOCK_FINISH;
+	/* It reads some bytes ahead, perhaps those of an earlier call. */
+	if (d->stream_end)
+		d->packed_left += (unsigned)s->read_in_length / 8;
 	return (ssize_t)made;
 }
 
@@ -244,14 +267,14 @@ static int run_data(struct pack_decoder *d, const uint8_t **in, size_t *in_len, 
 			return -1;
 	}
 	if (n)
-		d->crc = (uint32_t)crc32_z(d->crc, out, (size_t)n);
+		d->crc = crc32_gzip_refl(d->crc, out, (uint64_t)n);
 	take(in, in_len, used);
 	d->packed_left -= used;
 	d->left -= (size_t)n;
 	*made = (size_t)n;
 	if (at_end(d))
 		return finish(d, err);
-	/* All of it was given, and zlib wants more. */
+	/* All of it was given, and more is wanted. */
 	if (!d->packed_left && !used && !n && (room || !d->left))
 		return damaged(d, "damaged data: it ends too early", err);
 	return 0;

@@ -3,8 +3,10 @@
  *
  * Fed with the package's bytes from the member's local header on, in pieces of any
  * size; yields the content; checks the local header against the index (signature,
- * method, and where it has them sizes and CRC), the sizes and the CRC-32. Like zlib it works on
- * the caller's buffers and owns only its state (some 40 KiB while it inflates).
+ * method, and where it has them sizes and CRC), the sizes and the CRC-32. It works on the
+ * caller's buffers and owns only its state (some 90 KiB once it inflates). Fastest is
+ * what comes at once: all packed bytes in, and room for all content. Within `out_len`
+ * more may be written to than `*produced` says.
  *
  * Not for use from two threads at once.
  */

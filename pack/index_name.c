@@ -7,9 +7,9 @@
  */
 #include <config.h>
 
+#include <isa-l/crc.h>
 #include <stdlib.h>
 #include <string.h>
-#include <zlib.h>
 
 #include "blob/base/buf.h"
 #include "blob/base/cleanup.h"
@@ -29,7 +29,7 @@ static const uint8_t *unicode_path(const struct zip_member *m, size_t *len)
 	size_t n;
 	const uint8_t *p = zip_member_extra(m, EXTRA_UNICODE_PATH, &n);
 
-	if (!p || n < 6 || p[0] != 1 || zip_u32(p + 1) != crc32(0, m->name, m->name_len) ||
+	if (!p || n < 6 || p[0] != 1 || zip_u32(p + 1) != crc32_gzip_refl(0, m->name, m->name_len) ||
 	    !utf8_valid((const char *)p + 5, n - 5))
 		return NULL;
 	*len = n - 5;

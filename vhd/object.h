@@ -6,7 +6,8 @@
  * what is read is that version or an error (ERR_CONDITION, ERR_NOT_FOUND), never a
  * mix. A random read fetches `fetch_bytes` at most; one that continues another gets
  * read-ahead (vhd/readahead.h), across the members of a package as well, which lie
- * one after the other. Overlapping misses share a request. Nothing is written.
+ * one after the other. Overlapping misses share a request. What a stream has had is the
+ * first to go (vhd/cache.h, `spent`). Nothing is written.
  *
  * Memory: the cache's arena, which is used bit by bit, and a request of some KiB for
  * each read that waits. When all chunks are in flight, reads wait for them.
@@ -66,6 +67,11 @@ enum err_code object_lost(struct object *o);
  * The caller holds a reference until it has been called. */
 typedef void object_read_fn(void *arg, const struct err *err, const struct iovec *iov, int count);
 void object_read(struct object *o, uint64_t offset, uint32_t len, object_read_fn *done, void *arg);
+
+/* The same, from within the call and without a wait, if all of it is in the cache. False:
+ * it is not (or the range is wrong); then `done` is not called. */
+bool object_read_cached(struct object *o, uint64_t offset, uint32_t len, object_read_fn *done,
+			void *arg);
 
 /* The same, blocking, into `data`: not from a callback or a FUSE handler. */
 int object_read_wait(struct object *o, uint64_t offset, void *data, uint32_t len, struct err *err);

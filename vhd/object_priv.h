@@ -31,6 +31,8 @@ struct read_req {
 	struct object *object;
 	uint64_t offset;
 	uint32_t len;
+	uint64_t since;            /* at most offset: where what its stream has had goes on */
+	bool sequential;           /* it belongs to a stream */
 	uint64_t fetch_end;        /* how far its fetch may go beyond its own end */
 	unsigned nchunks;
 	bool pinned, failed;

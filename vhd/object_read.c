@@ -10,10 +10,28 @@
 /* Between the members of a package: data descriptors, padding. */
 #define GAP 64u
 
+/* Whoever reads from `since` to `end` has had these sectors: but for the last one, if
+ * the next read begins in it. */
+static void note_seen(const struct object *o, struct chunk **chunks, unsigned nchunks, uint64_t since,
+		      uint64_t end, bool sequential)
+{
+	uint64_t whole = end == o->size ? end : end & ~(uint64_t)(SECTOR_BYTES - 1);
+
+	for (unsigned i = 0; i < nchunks; i++) {
+		uint64_t base = chunks[i]->index << CHUNK_SHIFT;
+		uint64_t from = since > base ? since : base;
+		bool some = from < whole && from < base + CHUNK_BYTES;
+
+		cache_seen(chunks[i], some ? sectors_within(chunks[i]->index, from, whole - from) : 0, sequential);
+	}
+}
+
 static void release(struct objects *all, struct read_req *r)
 {
 	unsigned i;
 
+	if (r->pinned && !r->failed)
+		note_seen(r->object, r->chunks, r->nchunks, r->since, r->offset + r->len, r->sequential);
 	for (i = 0; r->pinned && i < r->nchunks; i++)
 		cache_unpin(all->cache, r->chunks[i]);
 	r->pinned = false;
@@ -80,18 +98,18 @@ static enum step read_step(struct objects *all, struct read_req *r)
 	return complete ? READ_READY : READ_WAITS;
 }
 
-static int build_iov(struct read_req *r)
+static int build_iov(struct chunk **chunks, uint64_t offset, uint32_t len, struct iovec *iov)
 {
-	uint64_t pos = r->offset, end = r->offset + r->len;
+	uint64_t pos = offset, end = offset + len;
 	int n = 0;
 
 	while (pos < end) {
 		unsigned within = (unsigned)(pos & (CHUNK_BYTES - 1));
-		uint64_t len = CHUNK_BYTES - within < end - pos ? CHUNK_BYTES - within : end - pos;
+		uint64_t part = CHUNK_BYTES - within < end - pos ? CHUNK_BYTES - within : end - pos;
 
-		r->iov[n] = (struct iovec) { r->chunks[n]->data + within, len };
+		iov[n] = (struct iovec) { chunks[n]->data + within, part };
 		n++;
-		pos += len;
+		pos += part;
 	}
 	return n;
 }
@@ -156,7 +174,7 @@ void object_finish(struct objects *all, struct read_req *r)
 	if (r->failed)
 		r->done(r->arg, &r->err, NULL, 0);
 	else
-		r->done(r->arg, NULL, r->iov, build_iov(r));
+		r->done(r->arg, NULL, r->iov, build_iov(r->chunks, r->offset, r->len, r->iov));
 	pthread_mutex_lock(&all->lock);
 	release(all, r);
 	object_drop(r->object);
@@ -183,18 +201,21 @@ void object_arrived(struct object *o, uint64_t offset, uint64_t end, const struc
 
 /* --- the face --- */
 
-/* A reader of one member after the other leaves small gaps. */
-static struct stream *note(struct object *o, uint64_t offset, uint64_t len)
+/* A reader of one member after the other leaves small gaps: *since is before them. */
+static struct stream *note(struct object *o, uint64_t offset, uint64_t len, uint64_t *since)
 {
 	unsigned i;
 
+	*since = offset;
 	for (i = 0; i < READAHEAD_STREAMS; i++) {
 		const struct stream *s = &o->ra.streams[i];
 
-		if (s->reads && offset > s->next && offset - s->next <= GAP)
-			return readahead_note(&o->ra, s->next, len + (offset - s->next));
+		if (!s->reads || offset <= s->next || offset - s->next > GAP)
+			continue;
+		*since = s->next;
+		break;
 	}
-	return readahead_note(&o->ra, offset, len);
+	return readahead_note(&o->ra, *since, len + (offset - *since));
 }
 
 /* How far beyond its end a read that follows no stream may fetch. */
@@ -245,11 +266,65 @@ void object_read(struct object *o, uint64_t offset, uint32_t len, object_read_fn
 	o->refs++;
 	all->active++;
 	readahead_wasted(&o->ra, cache_take_wasted(all->cache));
-	s = note(o, offset, len);
+	s = note(o, offset, len, &r->since);
+	r->sequential = s->window != 0;
 	r->fetch_end = s->window ? 0 : random_fetch_end(o, offset, offset + len);
 	/* First come, first served, among those who need room. */
 	settle(all, r, all->starved ? READ_STARVES : read_step(all, r));
 	if (s->window)
 		object_read_ahead(o, s);
 	objects_leave(all);
+}
+
+/* Pin what it needs, if all of that is there. */
+static unsigned pin_cached(struct object *o, uint64_t offset, uint32_t len, struct chunk **chunks)
+{
+	uint64_t first = offset >> CHUNK_SHIFT, last = (offset + len - 1) >> CHUNK_SHIFT;
+	unsigned i, n = (unsigned)(last - first + 1);
+
+	for (i = 0; i < n; i++) {
+		chunks[i] = cache_find(o->all->cache, o->number, first + i);
+		if (!chunks[i] || sectors_within(first + i, offset, len) & ~chunks[i]->have)
+			return 0;
+	}
+	for (i = 0; i < n; i++) {
+		cache_pin(o->all->cache, chunks[i]);
+		chunks[i]->prefetched = false;
+	}
+	return n;
+}
+
+bool object_read_cached(struct object *o, uint64_t offset, uint32_t len, object_read_fn *done, void *arg)
+{
+	struct objects *all = o->all;
+	struct chunk *chunks[MAX_IO_CHUNKS];
+	struct iovec iov[MAX_IO_CHUNKS];
+	struct stream *s;
+	uint64_t since;
+	bool sequential;
+	unsigned i, n = 0;
+
+	pthread_mutex_lock(&all->lock);
+	if (check(o, offset, len, NULL) == 0)
+		n = pin_cached(o, offset, len, chunks);
+	if (!n) {
+		pthread_mutex_unlock(&all->lock);
+		return false;
+	}
+	all->active++;
+	readahead_wasted(&o->ra, cache_take_wasted(all->cache));
+	s = note(o, offset, len, &since);
+	sequential = s->window != 0;
+	if (sequential)
+		object_read_ahead(o, s);
+	objects_leave(all);
+	done(arg, NULL, iov, build_iov(chunks, offset, len, iov));
+	pthread_mutex_lock(&all->lock);
+	note_seen(o, chunks, n, since, offset + len, sequential);
+	for (i = 0; i < n; i++)
+		cache_unpin(all->cache, chunks[i]);
+	object_retry_starved(all);
+	objects_inactive(all);
+	objects_leave(all);
+	return true;
 }

@@ -111,13 +111,13 @@ static void gives(const char *path, const void *data, size_t len)
 
 static void fails(const char *path, const char *says)
 {
-	static const size_t steps[] = { 1 << 20, 1, 33 };
+	static const size_t steps[][2] = { { 1 << 20, 1000 }, { 1 << 20, ROOM }, { 1, 1000 }, { 33, ROOM } };
 	char start[64];
 
 	snprintf(start, sizeof(start), "c/app.zip: %s: ", path);
 	for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
 		err_clear(&err);
-		assert_int_equal(decode(path, steps[i], 1000), PACK_STEP_FAILED);
+		assert_int_equal(decode(path, steps[i][0], steps[i][1]), PACK_STEP_FAILED);
 		if (!strstr(err.msg, says) || strncmp(err.msg, start, strlen(start)) != 0)
 			fail_msg("'%s' does not say '%s'", err.msg, says);
 		assert_int_equal(err.code, ERR_FORMAT);
@@ -155,6 +155,32 @@ static void nothing_deflated(void **state)
 	z.directory[10] = z.data[8] = 8;
 	zip_end(&z, NULL);
 	gives("none", "", 0);
+}
+
+/* What is repeated from as far back as can be, in pieces that begin anywhere. */
+static void far_back(void **state)
+{
+	uint8_t *data = malloc(ROOM);
+	uint32_t seed = 4711;
+
+	assert_non_null(data);
+	for (size_t i = 0; i < ROOM; i++) {
+		seed = seed * 1664525 + 1013904223;
+		data[i] = i < 32768 - 262 || i % 1000 < 20 ? (uint8_t)(seed >> 24) : data[i - (32768 - 262)];
+	}
+	zip_add(&z, &(struct zip_spec){ .name = "far", .data = data, .len = ROOM, .method = 8 });
+	zip_end(&z, NULL);
+	gives("far", data, ROOM);
+	for (unsigned i = 0; i < 50; i++) {
+		size_t in = 1 + (seed = seed * 1664525 + 1013904223) % 50000;
+		size_t room = 1 + (seed = seed * 1664525 + 1013904223) % 90000;
+
+		if (decode("far", in, room) != PACK_STEP_DONE)
+			fail_msg("steps of %zu and %zu: %s", in, room, err.msg);
+		assert_int_equal(out_len, ROOM);
+		assert_memory_equal(out, data, ROOM);
+	}
+	free(data);
 }
 
 static void again(void **state)
@@ -314,8 +340,8 @@ int main(void)
 {
 #define with_clean(f) cmocka_unit_test_teardown(f, clean)
 	const struct CMUnitTest tests[] = {
-		with_clean(good), with_clean(nothing_deflated), with_clean(again), with_clean(crc),
-		with_clean(lies), with_clean(local_lies), with_clean(refused), with_clean(flipped),
+		with_clean(good), with_clean(nothing_deflated), with_clean(far_back), with_clean(again),
+		with_clean(crc), with_clean(lies), with_clean(local_lies), with_clean(refused), with_clean(flipped),
 		with_clean(starved),
 	};
 
