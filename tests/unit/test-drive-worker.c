@@ -22,6 +22,7 @@
 #include "fs/channel.h"
 #include "fs/job.h"
 
+#define LEAKED_FD 200 /* above all that a worker opens */
 #define WORKER TEST_BUILDDIR "/hpcpack-drive"
 #define SECRET "c2VjcmV0c2VjcmV0c2VjcmV0"
 
@@ -54,7 +55,7 @@ static void start(struct worker *w)
 
 		dup2(null, 0);
 		dup2(null, 2);
-		dup2(null, 17); /* something that it must not keep */
+		dup2(null, LEAKED_FD); /* something that it must not keep */
 		if (pair[1] == 3)
 			fcntl(3, F_SETFD, 0);
 		else
@@ -232,7 +233,7 @@ static void while_it_hangs(void **state)
 		json_decref(status);
 		assert_int_equal(prlimit(w.pid, RLIMIT_CORE, NULL, &core), 0);
 		assert_int_equal(core.rlim_max, 0);
-		snprintf(path, sizeof(path), "/proc/%d/fd/17", (int)w.pid);
+		snprintf(path, sizeof(path), "/proc/%d/fd/%d", (int)w.pid, LEAKED_FD);
 		assert_int_equal(access(path, F_OK), -1);
 		assert_int_equal(getsid(w.pid), w.pid);
 
