@@ -225,13 +225,15 @@ static void fail_waiting(struct member *m, const struct err *err)
 	pthread_cond_broadcast(&m->u->unpinned);
 }
 
-/* What can't get better is damage. */
+/* What can't get better is damage. A damaged member may be forgotten as soon as nobody
+ * has a pin: this thread keeps one until it is done with it. */
 static void run_failed(struct member *m, const struct err *err)
 {
 	struct unpack *u = m->u;
 	bool damage = err->code == ERR_FORMAT || err->code == ERR_UNSUPPORTED;
 	bool given_out = m->made > 0;
 
+	m->pins++;
 	if (damage) {
 		log_error("%s", err->msg);
 		m->err = *err;
@@ -241,20 +243,20 @@ static void run_failed(struct member *m, const struct err *err)
 		log_warn("%s: %s: %s", m->name, m->entry.path, err->msg);
 	}
 	fail_waiting(m, err);
-	while (m->pins)
+	while (m->pins > 1)
 		pthread_cond_wait(&u->unpinned, &u->lock);
 	if (!damage) {
+		m->pins--;
 		unpack_reset(m);
 		return;
 	}
 	unpack_vacate(m);
 	if (given_out && u->o.damaged) {
-		m->pins++;
 		pthread_mutex_unlock(&u->lock);
 		u->o.damaged(u->o.arg, m->object, &m->entry);
 		pthread_mutex_lock(&u->lock);
-		m->pins--;
 	}
+	m->pins--;
 }
 
 /* With the lock. A window that has nobody waiting in front of it is parked, or begins
