@@ -269,6 +269,7 @@ static void settle(struct member *m)
 	}
 	if (m->state == RUNNING)
 		m->state = PARKED;
+	pthread_cond_broadcast(&m->u->unpinned);
 	if (m->state == PARKED && m->waiting)
 		unpack_enqueue(m->u, m);
 	else
