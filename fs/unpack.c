@@ -125,9 +125,9 @@ void unpack_reset(struct member *m)
 
 bool unpack_is_there(const struct member *m, const struct unpack_req *r)
 {
-	/* What is small is not given out before all of it is known to be right. */
-	bool whole = m->entry.size <= UNPACK_SMALL &&
-		     (!m->window || m->entry.size <= m->u->window_bytes / 2);
+	/* What is small is not given out before all of it is known to be right. It fits into
+	 * a window, too. */
+	bool whole = m->entry.size <= UNPACK_SMALL;
 
 	return m->state != DAMAGED && r->offset >= m->low && r->offset + r->len <= m->made &&
 	       (m->right || !whole);
@@ -325,7 +325,7 @@ static void divide(struct unpack *u)
 	u->o.threads = (unsigned)threads;
 	u->windows_max = u->o.threads + 2;
 	window = memory / 4 / u->windows_max;
-	window = window > 4 * MIB ? 4 * MIB : window < MIB ? MIB : window;
+	window = window > 4 * MIB ? 4 * MIB : window < UNPACK_SMALL ? UNPACK_SMALL : window;
 	u->window_bytes = (unsigned)(window & ~(uint64_t)(PIECE - 1));
 	u->room = u->o.bytes - (u->o.dir ? 0 : (uint64_t)u->windows_max * u->window_bytes);
 }

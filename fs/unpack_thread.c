@@ -170,7 +170,8 @@ static enum outcome advance(struct member *m, struct err *err)
 	return step == PACK_STEP_DONE ? ENDED : GOES_ON;
 }
 
-/* The next piece of a window overwrites what is oldest: nobody may be reading that. */
+/* The next piece of a window overwrites what is oldest, but where all has its place:
+ * nobody may be reading that. */
 static void move_window(struct member *m)
 {
 	struct unpack *u = m->u;
@@ -178,7 +179,7 @@ static void move_window(struct member *m)
 
 	while (m->pins)
 		pthread_cond_wait(&u->unpinned, &u->lock);
-	if (m->made - m->low > keep)
+	if (m->entry.size > u->window_bytes && m->made - m->low > keep)
 		m->low = m->made - keep;
 }
 
