@@ -136,7 +136,7 @@ static void divide(struct unpack *u)
 	u->o.threads = (unsigned)threads;
 	u->windows_max = u->o.threads + 2;
 	window = memory / 4 / u->windows_max;
-	window = window > 4 * MIB ? 4 * MIB : window < MIB ? MIB : window;
+	window = window > 4 * MIB ? 4 * MIB : window < UNPACK_SMALL ? UNPACK_SMALL : window;
 	u->window_bytes = (unsigned)(window & ~(uint64_t)(PIECE - 1));
 	u->room = u->o.bytes - (u->o.dir ? 0 : (uint64_t)u->windows_max * u->window_bytes);
 }

@@ -11,9 +11,9 @@
 
 bool unpack_is_there(const struct member *m, const struct unpack_req *r)
 {
-	/* What is small is not given out before all of it is known to be right. */
-	bool whole = m->entry.size <= UNPACK_SMALL &&
-		     (!m->window || m->entry.size <= m->u->window_bytes / 2);
+	/* What is small is not given out before all of it is known to be right. It fits into
+	 * a window, too. */
+	bool whole = m->entry.size <= UNPACK_SMALL;
 
 	return m->state != DAMAGED && r->offset >= m->low && r->offset + r->len <= m->made &&
 	       (m->right || !whole);

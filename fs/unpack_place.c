@@ -92,8 +92,8 @@ bool unpack_place_whole(struct member *m)
 	return true;
 }
 
-/* There are more windows than threads, so one at least is not at work: parked, or
- * queued, and then it has to begin again. */
+/* There are more windows than threads, so some are not at work: parked, or queued, and
+ * then such a one has to begin again. False: all of these are being copied out. */
 static bool take_window(struct unpack *u)
 {
 	struct member *m;
@@ -112,8 +112,8 @@ bool unpack_place_window(struct member *m)
 {
 	struct unpack *u = m->u;
 
-	if (u->windows >= u->windows_max && !take_window(u))
-		return false;
+	while (u->windows >= u->windows_max && !take_window(u))
+		pthread_cond_wait(&u->unpinned, &u->lock);
 	m->data = map(u->window_bytes);
 	if (!m->data)
 		return false;

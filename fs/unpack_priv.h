@@ -82,7 +82,7 @@ struct member {
 struct unpack {
 	pthread_mutex_t lock;
 	pthread_cond_t work;        /* something is queued, or the end */
-	pthread_cond_t unpinned;
+	pthread_cond_t unpinned;    /* a member is not copied out any more, or a window parked */
 	struct unpack_options o;
 	int dir_fd;                 /* -1: memory */
 	uint64_t room;              /* for members that are whole */
@@ -133,7 +133,7 @@ bool unpack_place_whole(struct member *m);
 bool unpack_make_room(struct unpack *u, uint64_t bytes);
 /* Give back what it keeps. */
 void unpack_vacate(struct member *m);
-/* Not any more a whole one: the disk is full. */
+/* Not any more a whole one: the disk is full. Waits while all windows are in use. */
 bool unpack_place_window(struct member *m);
 
 /* --- unpack_place.c; without --- */

@@ -42,7 +42,8 @@ static enum outcome advance(struct member *m, struct err *err)
 	return step == PACK_STEP_DONE ? ENDED : GOES_ON;
 }
 
-/* The next piece of a window overwrites what is oldest: nobody may be reading that. */
+/* The next piece of a window overwrites what is oldest, but where all has its place:
+ * nobody may be reading that. */
 static void move_window(struct member *m)
 {
 	struct unpack *u = m->u;
@@ -50,7 +51,7 @@ static void move_window(struct member *m)
 
 	while (m->pins)
 		pthread_cond_wait(&u->unpinned, &u->lock);
-	if (m->made - m->low > keep)
+	if (m->entry.size > u->window_bytes && m->made - m->low > keep)
 		m->low = m->made - keep;
 }
 
@@ -97,13 +98,15 @@ static void fail_waiting(struct member *m, const struct err *err)
 	pthread_cond_broadcast(&m->u->unpinned);
 }
 
-/* What can't get better is damage. */
+/* What can't get better is damage. A damaged member may be forgotten as soon as nobody
+ * has a pin: this thread keeps one until it is done with it. */
 static void run_failed(struct member *m, const struct err *err)
 {
 	struct unpack *u = m->u;
 	bool damage = err->code == ERR_FORMAT || err->code == ERR_UNSUPPORTED;
 	bool given_out = m->made > 0;
 
+	m->pins++;
 	if (damage) {
 		log_error("%s", err->msg);
 		m->err = *err;
@@ -113,20 +116,20 @@ static void run_failed(struct member *m, const struct err *err)
 		log_warn("%s: %s: %s", m->name, m->entry.path, err->msg);
 	}
 	fail_waiting(m, err);
-	while (m->pins)
+	while (m->pins > 1)
 		pthread_cond_wait(&u->unpinned, &u->lock);
 	if (!damage) {
+		m->pins--;
 		unpack_reset(m);
 		return;
 	}
 	unpack_vacate(m);
 	if (given_out && u->o.damaged) {
-		m->pins++;
 		pthread_mutex_unlock(&u->lock);
 		u->o.damaged(u->o.arg, m->object, &m->entry);
 		pthread_mutex_lock(&u->lock);
-		m->pins--;
 	}
+	m->pins--;
 }
 
 /* With the lock. A window that has nobody waiting in front of it is parked, or begins
@@ -139,6 +142,7 @@ static void settle(struct member *m)
 	}
 	if (m->state == RUNNING)
 		m->state = PARKED;
+	pthread_cond_broadcast(&m->u->unpinned);
 	if (m->state == PARKED && m->waiting)
 		unpack_enqueue(m->u, m);
 	else

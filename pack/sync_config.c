@@ -5,7 +5,7 @@
 
 #include "pack/sync.h"
 
-#define USUAL_ROOT "/var/lib/hpcpack/packages"
+#define USUAL_ROOT HPCPACK_LOCALSTATEDIR "/lib/hpcpack/packages"
 
 /* Nothing honest comes near these; a bomb does. */
 #define MAX_UNPACKED (256ull << 30)

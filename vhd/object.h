@@ -64,7 +64,7 @@ enum err_code object_lost(struct object *o);
 
 /* Read [offset, offset + len), any alignment, within the object, len from 1 to
  * objects_max_io(). The bytes are valid during the callback: copy or send them there.
- * The caller holds a reference until it has been called. */
+ * The object may be closed meanwhile; the read keeps what it needs of it. */
 typedef void object_read_fn(void *arg, const struct err *err, const struct iovec *iov, int count);
 void object_read(struct object *o, uint64_t offset, uint32_t len, object_read_fn *done, void *arg);
 

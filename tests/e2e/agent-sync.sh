@@ -85,12 +85,12 @@ is "$(runs)" 1 "once"
 
 # --- where it is, for jobs ---
 mkdir -p "$T/etc/hpcpack" "$T/run/hpcpack"
-sed -e "s|@sysconfdir[@]|$T/etc|" -e "s|@runstatedir[@]|$T/run|" \
+sed -e "s|@sysconfdir[@]|$T/etc|" -e "s|@runstatedir[@]|$T/run|" -e "s|@localstatedir[@]|$T/var|" \
 	"$abs_top_srcdir/contrib/profile.d/hpcpack.sh.in" >"$T/hpcpack.sh"
 root_of_a_job() { # [VARIABLES...]
 	env -i "PATH=$PATH" "$@" sh -euc '. "$1"; sh -c "echo \"\$CCP_PACKAGE_ROOT\""' sh "$T/hpcpack.sh" 2>&1
 }
-is "$(root_of_a_job)" /var/lib/hpcpack/packages "profile.d: jobs find the usual package root"
+is "$(root_of_a_job)" "$T/var/lib/hpcpack/packages" "profile.d: jobs find the usual package root"
 printf '%s\n' '[mount]' 'root = /no' '[packages]' 'keep_versions = 2' ' root =  /big disk/packages ' '[agent]' 'root = /no' \
 	>"$T/etc/hpcpack/hpcpack.conf"
 is "$(root_of_a_job)" "/big disk/packages" "that of the configuration"

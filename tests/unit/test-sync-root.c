@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "pack/sync.h"
 #include "pack/sync_place.h"
 #include "pack/sync_record.h"
 #include "scratch.h"
@@ -229,13 +230,32 @@ static void records(void **state)
 	assert_int_equal(count_in(root.state, "."), 1);
 }
 
+/* Where it is: what was said, else where the build keeps what lasts. */
+static void usual_place(void **state)
+{
+	struct config *config = config_load(scratch_write("hpcpack.conf", 0600, "[packages]\nroot = /theirs\n"), &err);
+	struct config *none = config_load(scratch_write("none.conf", 0600, "[packages]\n"), &err);
+
+	assert_non_null(config);
+	assert_non_null(none);
+	unsetenv("CCP_PACKAGE_ROOT");
+	assert_string_equal(sync_root(NULL, none), HPCPACK_LOCALSTATEDIR "/lib/hpcpack/packages");
+	assert_string_equal(sync_root(NULL, config), "/theirs");
+	setenv("CCP_PACKAGE_ROOT", "/mine", 1);
+	assert_string_equal(sync_root(NULL, config), "/mine");
+	assert_string_equal(sync_root("/given", config), "/given");
+	unsetenv("CCP_PACKAGE_ROOT");
+	config_free(config);
+	config_free(none);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(places), TEST(obstacles), TEST(deep_trash), TEST(left_behind), TEST(one_at_a_time),
-		TEST(records),
+		TEST(records), TEST(usual_place),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
