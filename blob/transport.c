@@ -105,6 +105,9 @@ static struct io_thread *least_busy(struct transport *t)
 	return best;
 }
 
+/* The I/O thread that this is; NULL: another. It looks into its inbox by itself. */
+static __thread struct io_thread *self;
+
 void transport_submit(struct transport *t, struct transfer *f)
 {
 	struct io_thread *th = least_busy(t);
@@ -117,7 +120,7 @@ void transport_submit(struct transport *t, struct transfer *f)
 	wake = !th->inbox.first; /* else somebody has woken it already */
 	list_add(&th->inbox, f);
 	pthread_mutex_unlock(&th->lock);
-	if (wake)
+	if (wake && th != self)
 		wire_wakeup(th->wire);
 }
 
@@ -277,12 +280,23 @@ static void call_done(struct io_thread *th)
 	}
 }
 
-static int time_to_wait(const struct io_thread *th)
+/* Is there anything to do but for what the network or the clock say? */
+static bool busy(struct io_thread *th)
+{
+	bool posted;
+
+	pthread_mutex_lock(&th->lock);
+	posted = th->inbox.first;
+	pthread_mutex_unlock(&th->lock);
+	return posted || th->over.first || (th->queue.first && !wire_full(th->wire));
+}
+
+static int time_to_wait(struct io_thread *th)
 {
 	const struct timer *timer = timers_first(&th->timers);
 	uint64_t now = clock_ms();
 
-	if (th->over.first || (timer && timer->due_ms <= now))
+	if (busy(th) || (timer && timer->due_ms <= now))
 		return 0;
 	if (!timer || timer->due_ms - now > 60000)
 		return 60000;
@@ -295,16 +309,17 @@ static void *run(void *arg)
 	struct transport *t = th->transport;
 	struct exchange *x;
 
+	self = th;
 	for (;;) {
 		take_inbox(th);
 		if (atomic_load(&t->aborting))
 			cancel_all(th);
 		run_timers(th);
+		start_queued(th);
 		wire_run(th->wire);
 		while ((x = wire_finished(th->wire)))
 			end(th, of_exchange(x));
 		call_done(th);
-		start_queued(th);
 		if (atomic_load(&t->stopping) && !atomic_load(&t->under_way))
 			return NULL;
 		wire_wait(th->wire, time_to_wait(th));

@@ -87,7 +87,7 @@ static int on_close(void *arg, curl_socket_t fd)
 
 int wire_poll_init(struct wire_poll *p, CURLM *multi, struct err *err)
 {
-	struct epoll_event ev = { .events = EPOLLIN };
+	struct epoll_event ev = { .events = EPOLLIN | EPOLLET }; /* each wake-up once, unread */
 
 	p->multi = multi;
 	p->due_ms = UINT64_MAX;
@@ -135,13 +135,8 @@ static void tell(struct wire_poll *p, const struct epoll_event *ev)
 	struct wire_socket *s;
 	int running;
 
-	if (fd == p->wake) {
-		uint64_t n;
-
-		/* whether or not it was still set: it is not any more */
-		(void)!read(p->wake, &n, sizeof(n));
+	if (fd == p->wake)
 		return;
-	}
 	s = &p->sockets[fd];
 	if (s->wanted)
 		curl_multi_socket_action(p->multi, fd, to_curl(ev->events, s->wanted), &running);

@@ -48,7 +48,8 @@ static void once(void **state)
 	assert_int_equal(now.evicted, 0);
 	assert_int_equal(now.bytes, 64 * MIB);
 	assert_true(now.used >= sum && now.used <= now.bytes);
-	assert_true(range_server_look(&rig.server, rig.blob).bytes <= rig.blob->size);
+	/* Where two members meet, a block that one of them is done with may come again. */
+	assert_true(range_server_look(&rig.server, rig.blob).bytes <= rig.blob->size + rig.count * 64 * KIB);
 	rig_close();
 }
 
