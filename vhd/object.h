@@ -6,7 +6,7 @@
  * what is read is that version or an error (ERR_CONDITION, ERR_NOT_FOUND), never a
  * mix. A random read fetches `fetch_bytes` at most; one that continues another gets
  * read-ahead (vhd/readahead.h), across the members of a package as well, which lie
- * one after the other. Overlapping misses share a request. What a stream has had is the
+ * one after the other. Overlapping misses share a request. What a long stream has had is the
  * first to go (vhd/cache.h, `spent`). Nothing is written.
  *
  * Memory: the cache's arena, which is used bit by bit, and a request of some KiB for

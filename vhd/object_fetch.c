@@ -113,7 +113,6 @@ static void take_in(struct fetch *f, bool good)
 		if (good) {
 			ch->have |= got;
 			ch->prefetched = f->prefetch;
-			cache_seen(ch, 0, true); /* not by whoever has had the rest of it */
 		}
 		pos += f->iov[i].iov_len;
 	}

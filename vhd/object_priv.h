@@ -31,8 +31,9 @@ struct read_req {
 	struct object *object;
 	uint64_t offset;
 	uint32_t len;
-	uint64_t since;            /* at most offset: where what its stream has had goes on */
-	bool sequential;           /* it belongs to a stream */
+	uint64_t since;            /* from where its stream has had all: sectors before it, it
+	                            * may not have had whole */
+	bool sequential;           /* it belongs to a stream that does not come back */
 	uint64_t fetch_end;        /* how far its fetch may go beyond its own end */
 	unsigned nchunks;
 	bool pinned, failed;
@@ -64,6 +65,7 @@ struct object {
 	uint64_t size;
 	enum err_code lost;
 	struct readahead ra;
+	uint64_t began[READAHEAD_STREAMS]; /* where each stream went on without a break */
 	struct read_req *waiting;  /* for bytes; pinned */
 };
 

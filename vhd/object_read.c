@@ -9,9 +9,14 @@
 #define FETCH_ALIGN 4096u
 /* Between the members of a package: data descriptors, padding. */
 #define GAP 64u
+/* So much in one go (or a quarter of the cache) makes a stream that does not come back:
+ * among readers that come and go in any order, what one has had lies in the way of
+ * another's read-ahead and would be fetched again. */
+#define LONG_RUN (UINT64_C(8) << 20)
 
 /* Whoever reads from `since` to `end` has had these sectors: but for the last one, if
- * the next read begins in it. */
+ * the next read begins in it. A chunk that is there in part only stays: who comes for the
+ * rest would fetch what was there with it. */
 static void note_seen(const struct object *o, struct chunk **chunks, unsigned nchunks, uint64_t since,
 		      uint64_t end, bool sequential)
 {
@@ -23,6 +28,8 @@ static void note_seen(const struct object *o, struct chunk **chunks, unsigned nc
 		bool some = from < whole && from < base + CHUNK_BYTES;
 
 		cache_seen(chunks[i], some ? sectors_within(chunks[i]->index, from, whole - from) : 0, sequential);
+		if (chunks[i]->have != sectors_within(chunks[i]->index, base, o->size - base))
+			chunks[i]->spent = false;
 	}
 }
 
@@ -201,21 +208,34 @@ void object_arrived(struct object *o, uint64_t offset, uint64_t end, const struc
 
 /* --- the face --- */
 
-/* A reader of one member after the other leaves small gaps: *since is before them. */
+/* A reader of one member after the other leaves small gaps. *since: this read and what
+ * its stream had right before it cover all sectors from there. */
 static struct stream *note(struct object *o, uint64_t offset, uint64_t len, uint64_t *since)
 {
+	struct stream *before = NULL, *s;
+	uint64_t from = offset, began;
 	unsigned i;
 
-	*since = offset;
-	for (i = 0; i < READAHEAD_STREAMS; i++) {
-		const struct stream *s = &o->ra.streams[i];
-
-		if (!s->reads || offset <= s->next || offset - s->next > GAP)
-			continue;
-		*since = s->next;
-		break;
+	for (i = 0; i < READAHEAD_STREAMS && !before; i++) {
+		s = &o->ra.streams[i];
+		if (s->reads && offset >= s->next && offset - s->next <= GAP)
+			before = s;
 	}
-	return readahead_note(&o->ra, *since, len + (offset - *since));
+	if (before)
+		from = before->next;
+	s = readahead_note(&o->ra, from, len + (offset - from));
+	if (s != before)
+		o->began[s - o->ra.streams] = offset;
+	began = (o->began[s - o->ra.streams] + SECTOR_BYTES - 1) & ~(uint64_t)(SECTOR_BYTES - 1);
+	*since = from > began ? from : began;
+	return s;
+}
+
+static bool is_long_run(const struct object *o, const struct stream *s)
+{
+	uint64_t quarter = o->all->o.cache_bytes / 4;
+
+	return s->window && s->next - o->began[s - o->ra.streams] >= (quarter < LONG_RUN ? quarter : LONG_RUN);
 }
 
 /* How far beyond its end a read that follows no stream may fetch. */
@@ -267,7 +287,7 @@ void object_read(struct object *o, uint64_t offset, uint32_t len, object_read_fn
 	all->active++;
 	readahead_wasted(&o->ra, cache_take_wasted(all->cache));
 	s = note(o, offset, len, &r->since);
-	r->sequential = s->window != 0;
+	r->sequential = is_long_run(o, s);
 	r->fetch_end = s->window ? 0 : random_fetch_end(o, offset, offset + len);
 	/* First come, first served, among those who need room. */
 	settle(all, r, all->starved ? READ_STARVES : read_step(all, r));
@@ -314,8 +334,8 @@ bool object_read_cached(struct object *o, uint64_t offset, uint32_t len, object_
 	all->active++;
 	readahead_wasted(&o->ra, cache_take_wasted(all->cache));
 	s = note(o, offset, len, &since);
-	sequential = s->window != 0;
-	if (sequential)
+	sequential = is_long_run(o, s);
+	if (s->window)
 		object_read_ahead(o, s);
 	objects_leave(all);
 	done(arg, NULL, iov, build_iov(chunks, offset, len, iov));
