@@ -92,9 +92,10 @@ no_faults
 # --- broken off ---
 rm data.bin
 parts_are_there() { [ "$(moved)" -ge 1500000 ]; }
-begin() { # CMD...
+begin() { # MILLISECONDS CMD...
 	forget_log
-	fault method=GET header=range:bytes= delay=100
+	fault method=GET header=range:bytes= "delay=$1"
+	shift
 	"$@" >"$T/down.out" 2>"$T/down.err" </dev/null &
 	downloader=$!
 	spawned+=("$downloader")
@@ -105,7 +106,7 @@ ended() { # -> $status
 	wait "$downloader"
 	status=$?
 }
-begin hpcpack download data.bin --block-size 50K
+begin 100 hpcpack download data.bin --block-size 50K
 fails_with 1 'data\.bin: another download into this file is under way' "a second one into the same file" hpcpack download data.bin
 kill -KILL "$downloader"
 ended 2>/dev/null
@@ -119,7 +120,7 @@ holds "byte for byte" same_as data.bin "$T/data.bin"
 holds "nothing is left behind" no_litter
 
 for signal in INT TERM; do
-	begin hpcpack download data.bin --block-size 50K
+	begin 100 hpcpack download data.bin --block-size 50K
 	kill "-$signal" "$downloader"
 	ended
 	is "$status" $((128 + $(kill -l $signal))) "SIG$signal: exit status"
@@ -133,7 +134,7 @@ succeeds "replaced in between" hpcpack download data.bin
 like "$err" 'data\.bin has changed since its download was begun: it was begun anew' "says so"
 is "$(moved)" 7000001 "all of it travels"
 holds "the new one is there" same_as data.bin "$T/data.bin"
-begin hpcpack download data.bin --block-size 50K
+begin 2000 hpcpack download data.bin --block-size 50K
 noise nine 7000001 >"$T/data.bin"
 AZURE_STORAGE_CONNECTION_STRING=${AZ_CS/$PROXY_PORT/$AZ_PORT} hpcpack upload -q "$T/data.bin"
 ended
@@ -195,7 +196,7 @@ rmdir here/bin/run && rm -r here/bin && ln -s "$T" here/bin
 fails_with 1 'bin: is there, and no folder' "a symlink where a folder goes is not followed" env -C here hpcpack download plain.zip --unpack
 holds "nothing went there" [ ! -e "$T/run" ]
 fails_with 1 'dir/evil\.zip: .*\.\./evil' "a package that leads out" hpcpack download dir/evil.zip --unpack --path evil
-is "$(find evil -mindepth 1 2>/dev/null; ls "$T/evil" "$T/work/../evil" 2>/dev/null)" "" "nothing of it is unpacked"
+is "$(find evil -mindepth 1 2>/dev/null; ls "$T/evil" 2>/dev/null)" "" "nothing of it is unpacked"
 fails_with 1 'data\.bin: .*(zip|package)' "what is no package" hpcpack download data.bin --unpack --path evil
 fails_with 1 'no such blob' "what is not there" hpcpack download nothing --unpack
 fault method=GET header=range:bytes= skip=2 do=flip-reply

@@ -51,6 +51,7 @@ static void crc(void **state)
 	rig_add(RIG_STORED, 100 * KIB, &(struct zip_spec) { .crc = { true, 1 }, .flags = 8 });
 	rig_serve();
 	rig_open((struct unpack_options) { .bytes = 64 * MIB }, 0);
+	range_server_hold(&rig.server, rig.blob, rig_place(count, 2 * MIB), rig_place(count, 2 * MIB + 1));
 	for (unsigned i = 0; i < count; i++) {
 		r = rig_start(i, 0, 10, false);
 		assert_int_equal(rig_finish(r, i, 0), ERR_FORMAT);
@@ -59,7 +60,6 @@ static void crc(void **state)
 	}
 	assert_int_equal(rig_read(count + 2, 0, 10), ERR_FORMAT);
 	/* The beginning of a large one is given out, and not any more once that is known. */
-	range_server_hold(&rig.server, rig.blob, rig_place(count, 2 * MIB), rig_place(count, 2 * MIB + 1));
 	rig_reads(count, 0, 10000);
 	assert_int_equal(rig.damaged[count], 0);
 	range_server_clear(&rig.server);
@@ -258,8 +258,8 @@ static void lost(bool gone)
 	rig_add(RIG_NOISE, 2 * MIB, NULL);
 	rig_serve();
 	rig_open((struct unpack_options) { .bytes = 64 * MIB }, 0);
-	rig_reads_all(0, 100 * KIB);
 	range_server_hold(&rig.server, rig.blob, rig_place(1, MIB), ALL);
+	rig_reads_all(0, 100 * KIB);
 	rig_reads(1, 0, 1000);
 	for (unsigned i = 0; i < 4; i++)
 		r[i] = rig_start(1 + i % 2, MIB + 900 * KIB, 1000, false);

@@ -220,37 +220,42 @@ static void larger_than_the_cache(void **state)
 	rig_close();
 }
 
-/* All that has a window is being copied out: the next one waits for its own. */
+/* All that has a window is being copied out: the next one waits for its own. The two that
+ * keep the threads busy lie in front, where no read-ahead of the others comes. */
 static void all_windows_in_use(void **state)
 {
+	enum { BUSY, WITH_WINDOW = 2, NEXT = 6, LAST = 7, MEMBERS };
 	struct rig_grip grips[4];
 	struct reading *busy[2], *next;
 
-	for (unsigned i = 0; i < 8; i++)
-		rig_add(i < 5 ? RIG_TEXT : RIG_NOISE, i < 5 ? 13 * MIB : 300 * KIB, NULL);
+	for (unsigned i = 0; i < MEMBERS; i++) {
+		bool large = i >= WITH_WINDOW && i <= NEXT;
+
+		rig_add(large ? RIG_TEXT : RIG_NOISE, large ? 13 * MIB : 300 * KIB, NULL);
+	}
 	rig_serve();
 	rig_open((struct unpack_options) { .bytes = 16 * MIB, .threads = 2 }, 0);
 	for (unsigned i = 0; i < 4; i++)
-		rig_reads(i, 0, 1000);
+		rig_reads(WITH_WINDOW + i, 0, 1000);
 	/* Both threads have left those four when they wait for these. */
 	for (unsigned i = 0; i < 2; i++) {
-		range_server_hold(&rig.server, rig.blob, rig_place(5 + i, 100 * KIB),
-				  rig_place(5 + i, 100 * KIB + 1));
-		busy[i] = rig_start(5 + i, 0, 1000, false);
+		range_server_hold(&rig.server, rig.blob, rig_place(BUSY + i, 100 * KIB),
+				  rig_place(BUSY + i, 100 * KIB + 1));
+		busy[i] = rig_start(BUSY + i, 0, 1000, false);
 	}
 	range_server_wait_held(&rig.server, 2);
 	for (unsigned i = 0; i < 4; i++)
-		rig_grip(&grips[i], i, 10, 500);
+		rig_grip(&grips[i], WITH_WINDOW + i, 10, 500);
 	range_server_clear(&rig.server);
 	for (unsigned i = 0; i < 2; i++)
-		assert_int_equal(rig_finish(busy[i], 5 + i, 0), ERR_NONE);
-	next = rig_start(4, 1000, 1000, false);
+		assert_int_equal(rig_finish(busy[i], BUSY + i, 0), ERR_NONE);
+	next = rig_start(NEXT, 1000, 1000, false);
 	/* The other thread goes on; when this is there, the first one has come to `next`. */
-	rig_reads(7, 0, 1000);
+	rig_reads(LAST, 0, 1000);
 	assert_false(reading_is_over(next));
 	for (unsigned i = 0; i < 4; i++)
 		rig_let_go(&grips[i]);
-	assert_int_equal(rig_finish(next, 4, 1000), ERR_NONE);
+	assert_int_equal(rig_finish(next, NEXT, 1000), ERR_NONE);
 	rig_close();
 }
 
@@ -310,8 +315,8 @@ static void stopped(void **state)
 		rig_add(RIG_NOISE, i % 2 ? 100 * KIB : 2 * MIB, NULL);
 	rig_serve();
 	rig_open((struct unpack_options) { .bytes = 16 * MIB, .threads = 2 }, 0);
-	rig_reads(0, 0, 1000);
 	range_server_hold(&rig.server, rig.blob, rig_place(1, 0), ALL);
+	rig_reads(0, 0, 1000);
 	for (unsigned i = 0; i < 12; i++)
 		r[i] = rig_start(1 + i % 5, 1000, 5000, false);
 	range_server_wait_held(&rig.server, 1);
