@@ -104,7 +104,7 @@ static void run_failed(struct member *m, const struct err *err)
 {
 	struct unpack *u = m->u;
 	bool damage = err->code == ERR_FORMAT || err->code == ERR_UNSUPPORTED;
-	bool given_out = m->made > 0;
+	bool given_out = m->made > 0 && m->entry.size > UNPACK_SMALL;
 
 	m->pins++;
 	if (damage) {

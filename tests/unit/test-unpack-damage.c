@@ -68,8 +68,8 @@ static void crc(void **state)
 	rig_reads_all(count + 1, 100 * KIB);
 	assert_int_equal(rig_stats().damaged, count + 2);
 	unpack_stop(rig.unpack);
-	assert_int_equal(rig.damaged[count], 1);
-	assert_int_equal(rig.damaged[count + 1], 0);
+	for (unsigned i = 0; i < count + 3; i++)
+		assert_int_equal(rig.damaged[i], i == count);
 	rig_close();
 }
 
