@@ -1,8 +1,9 @@
 /*
  * upload.h - a local file into a blob, in parallel, through a fixed pool of
- * buffers: one thread (the caller's) reads the file, looks for zeros and fills
- * buffers; what is in a buffer is sent request after request by the I/O threads
- * of the client. Memory is the pool and nothing else.
+ * buffers: threads (one for each processor up to four, one for blocks) read the file,
+ * look for zeros and fill buffers; what is in a buffer is sent request after request
+ * by the I/O threads of the client; the caller's waits. Memory is the pool and nothing
+ * else.
  *
  * Blocking, not from a callback. To interrupt: blob_client_abort() from another
  * thread; the call then ends with ERR_CANCELLED soon. What was sent so far stays

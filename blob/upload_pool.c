@@ -60,26 +60,19 @@ static void tell(struct upload *u)
 	pthread_mutex_lock(&u->lock);
 }
 
-static void wait_for_change(struct upload *u)
-{
-	pthread_cond_wait(&u->changed, &u->lock);
-	tell(u);
-}
-
 struct upload_slot *upload_slot_get(struct upload *u)
 {
 	struct upload_slot *found = NULL;
 
 	pthread_mutex_lock(&u->lock);
 	while (!u->failed && !u->idle)
-		wait_for_change(u);
+		pthread_cond_wait(&u->changed, &u->lock);
 	for (unsigned i = 0; !u->failed && !found; i++)
 		if (u->slots[i].state == SLOT_IDLE)
 			found = &u->slots[i];
 	if (found) {
 		found->state = SLOT_FILLING;
 		u->idle--;
-		tell(u);
 	}
 	pthread_mutex_unlock(&u->lock);
 	return found;
@@ -90,6 +83,15 @@ void upload_slot_put(struct upload_slot *s)
 	upload_slot_done(s, NULL);
 }
 
+/* With the lock held; `why` may be NULL. */
+static void keep_first(struct upload *u, const struct err *why)
+{
+	if (why && !u->failed) {
+		u->failed = true;
+		u->why = *why;
+	}
+}
+
 void upload_slot_done(struct upload_slot *s, const struct err *why)
 {
 	struct upload *u = s->u;
@@ -97,10 +99,23 @@ void upload_slot_done(struct upload_slot *s, const struct err *why)
 	pthread_mutex_lock(&u->lock);
 	s->state = SLOT_IDLE;
 	u->idle++;
-	if (why && !u->failed) {
-		u->failed = true;
-		u->why = *why;
-	}
+	keep_first(u, why);
+	pthread_cond_broadcast(&u->changed);
+	pthread_mutex_unlock(&u->lock);
+}
+
+void upload_feeder_begins(struct upload *u)
+{
+	pthread_mutex_lock(&u->lock);
+	u->feeders++;
+	pthread_mutex_unlock(&u->lock);
+}
+
+void upload_feeder_ended(struct upload *u, const struct err *why)
+{
+	pthread_mutex_lock(&u->lock);
+	u->feeders--;
+	keep_first(u, why);
 	pthread_cond_broadcast(&u->changed);
 	pthread_mutex_unlock(&u->lock);
 }
@@ -110,8 +125,10 @@ int upload_drain(struct upload *u, struct err *err)
 	bool failed;
 
 	pthread_mutex_lock(&u->lock);
-	while (u->idle < u->slot_count)
-		wait_for_change(u);
+	while (u->feeders || u->idle < u->slot_count) {
+		pthread_cond_wait(&u->changed, &u->lock);
+		tell(u);
+	}
 	failed = u->failed;
 	if (failed && err)
 		*err = u->why;

@@ -1,14 +1,18 @@
 /*
  * upload_pool.h - the buffers of one upload and what is under way from them.
- * Between blob/upload.c (which fills them) and blob/upload_send.c (which sends).
+ * Between blob/upload_feed.c (whose threads fill them) and blob/upload_send.c (which
+ * sends).
  *
  * A slot is
  *   IDLE     in nobody's hands
- *   FILLING  the caller's: slot_get() .. slot_start() or slot_put()
+ *   FILLING  one feeder's (or the caller's, for the last page): slot_get() ..
+ *            slot_send() or slot_put()
  *   SENDING  the I/O threads': one request of it is under way at any time; after
  *            its last piece, or the first failure of the upload, it is IDLE
- * `idle` counts the first kind. `lock` guards idle, failed, why, stats and the
- * states; pieces and bytes belong to whoever has the slot.
+ * `idle` counts the first kind, `feeders` the threads that may still take some. `lock`
+ * guards idle, feeders, failed, why, stats, lease_id and the states; pieces and bytes
+ * belong to whoever has the slot; `whole` is the only feeder's of an upload of blocks.
+ * What is above `lock` does not change, but for the two said.
  */
 #ifndef HPCPACK_BLOB_UPLOAD_POOL_H
 #define HPCPACK_BLOB_UPLOAD_POOL_H
@@ -46,7 +50,7 @@ struct upload {
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
 	struct upload_slot slots[UPLOAD_SLOTS];
-	unsigned slot_count, idle;
+	unsigned slot_count, idle, feeders;
 	bool failed;
 	struct err why;                /* the first failure */
 	struct upload_stats stats;
@@ -59,21 +63,27 @@ int upload_pool_init(struct upload *u, uint64_t buffer_bytes, size_t max_pieces,
 /* Wait for everything under way, then free. */
 void upload_pool_free(struct upload *u);
 
-/* An idle slot, waiting for one; NULL when the upload has failed. */
+/* An idle slot, waiting for one; NULL when the upload has failed. Any thread that may
+ * wait. */
 struct upload_slot *upload_slot_get(struct upload *u);
 void upload_slot_put(struct upload_slot *s);
 
-/* Wait until all are idle. 0, or -1 and *err when something has failed. */
+/* Around the life of a thread that fills slots; `why` (may be NULL) is what failed. */
+void upload_feeder_begins(struct upload *u);
+void upload_feeder_ended(struct upload *u, const struct err *why);
+
+/* Wait until nobody feeds and all are idle; the user is told meanwhile how far it is:
+ * for the caller's thread. 0, or -1 and *err: the first failure. */
 int upload_drain(struct upload *u, struct err *err);
 
 /* Count bytes that need not travel. */
 void upload_skip(struct upload *u, uint64_t bytes);
 
-/* Send pieces[0 .. count-1] of it. */
+/* Send pieces[0 .. count-1] of it; nothing when the upload has failed meanwhile. */
 void upload_slot_send(struct upload_slot *s);
 
-/* Called once for each slot that was sent, from an I/O thread: it is idle again;
- * `why` (may be NULL) is what failed. */
+/* It is idle again; `why` (may be NULL) is what failed. Once for each slot that was
+ * got, from an I/O thread if it was sent. */
 void upload_slot_done(struct upload_slot *s, const struct err *why);
 
 /* The id of the block that begins at `offset`; BLOB ids are of equal length. */

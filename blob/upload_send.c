@@ -101,8 +101,17 @@ static void send_piece(struct upload_slot *s)
 
 void upload_slot_send(struct upload_slot *s)
 {
-	s->state = SLOT_SENDING;
+	struct upload *u = s->u;
+	bool failed;
+
 	s->next = 0;
 	s->attempts = 0;
-	send_piece(s);
+	pthread_mutex_lock(&u->lock);
+	s->state = SLOT_SENDING;
+	failed = u->failed;
+	pthread_mutex_unlock(&u->lock);
+	if (failed)
+		upload_slot_done(s, NULL);
+	else
+		send_piece(s);
 }

@@ -7,7 +7,6 @@
 #include <stdint.h>
 #include <cmocka.h>
 #include <fcntl.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,188 +16,13 @@
 #include "blob/md5.h"
 #include "blob/upload.h"
 #include "tests/unit/scratch.h"
-
-enum { P = BLOB_PAGE, BLOCK = 64 << 10, SIZE = 3 << 20 };
-
-/* --- the service --- */
-
-enum fault { FAULT_NONE, FAULT_UNKNOWN, FAULT_ERROR, FAULT_LEASE, FAULT_DAMAGE };
-
-static struct service {
-	pthread_mutex_t lock;
-	char *bytes;
-	uint64_t received, requests;
-	unsigned in_flight, most_in_flight;
-	enum fault fault;
-	unsigned fault_from, fault_count;   /* requests that fail: from this one, so many */
-	char lease[BLOB_LEASE_ID_MAX];
-	uint64_t generation;
-	uint64_t last_offset;
-	bool grow_on_request;
-	/* blocks */
-	char ids[512][64];
-	uint64_t block_offsets[512], block_lens[512];
-	unsigned blocks;
-	char *committed;
-	uint64_t committed_size;
-	char md5[MD5_TEXT_MAX];
-} service = { .lock = PTHREAD_MUTEX_INITIALIZER };
-
-struct request {
-	uint64_t offset;
-	const char *data;
-	size_t len;
-	char md5[MD5_TEXT_MAX];
-	char lease[BLOB_LEASE_ID_MAX], id[64];
-	blob_done_fn *done;
-	void *arg;
-};
-
-static const char *path;
-
-static enum fault next_fault(void)
-{
-	if (service.requests < service.fault_from ||
-	    service.requests >= service.fault_from + service.fault_count)
-		return FAULT_NONE;
-	return service.fault;
-}
-
-/* Do the bytes fit their MD5 when they arrive? */
-static bool fits(const struct request *r, enum fault fault)
-{
-	char *came = malloc(r->len), md5[MD5_TEXT_MAX];
-
-	memcpy(came, r->data, r->len);
-	if (fault == FAULT_DAMAGE)
-		came[r->len / 2] ^= 1;
-	assert_int_equal(md5_of(came, r->len, md5, NULL), 0);
-	free(came);
-	return !strcmp(md5, r->md5);
-}
-
-static void *serve(void *arg)
-{
-	struct request *r = arg;
-	struct blob_reply reply = { .err = { .code = ERR_NONE } };
-	enum fault fault;
-
-	pthread_mutex_lock(&service.lock);
-	fault = next_fault();
-	service.requests++;
-	if (service.grow_on_request)
-		assert_int_equal(truncate(path, SIZE + 1), 0);
-	if (fault == FAULT_ERROR) {
-		err_set(&reply.err, ERR_SERVER, "the service is on fire");
-	} else if (fault == FAULT_LEASE || (*r->lease && strcmp(r->lease, service.lease))) {
-		err_set(&reply.err, ERR_LEASE_LOST, "not your lease");
-	} else if (fault == FAULT_UNKNOWN) {
-		err_set(&reply.err, ERR_NETWORK, "reset");
-		reply.outcome_unknown = true;
-	} else if (!fits(r, fault)) {
-		err_set(&reply.err, ERR_NETWORK, "damaged");
-		reply.err.http_status = 400;
-		snprintf(reply.err.service_code, sizeof(reply.err.service_code), "Md5Mismatch");
-	}
-	if (!reply.err.code && *r->id) {
-		snprintf(service.ids[service.blocks], 64, "%s", r->id);
-		service.block_offsets[service.blocks] = service.received;
-		service.block_lens[service.blocks++] = r->len;
-		memcpy(service.bytes + service.received, r->data, r->len);
-		service.received += r->len;
-	} else if (!reply.err.code) {
-		memcpy(service.bytes + r->offset, r->data, r->len);
-		service.received += r->len;
-		service.last_offset = r->offset;
-	}
-	service.in_flight--;
-	pthread_mutex_unlock(&service.lock);
-	r->done(r->arg, &reply);
-	free(r);
-	return NULL;
-}
-
-static void start(struct request r)
-{
-	struct request *copy = malloc(sizeof(r));
-	pthread_t thread;
-
-	*copy = r;
-	pthread_mutex_lock(&service.lock);
-	if (++service.in_flight > service.most_in_flight)
-		service.most_in_flight = service.in_flight;
-	pthread_mutex_unlock(&service.lock);
-	pthread_create(&thread, NULL, serve, copy);
-	pthread_detach(thread);
-}
-
-void blob_put_pages_start(struct blob_client *c, const struct blob_ref *ref, uint64_t offset,
-			  const struct iovec *iov, int count, const char *md5, const char *lease_id,
-			  blob_done_fn *done, void *arg)
-{
-	struct request r = { .offset = offset, .data = iov->iov_base, .len = iov->iov_len, .done = done, .arg = arg };
-
-	assert_int_equal(count, 1);
-	assert_true(offset % P == 0 && iov->iov_len % P == 0 && iov->iov_len <= BLOCK && iov->iov_len);
-	snprintf(r.md5, sizeof(r.md5), "%s", md5);
-	if (lease_id)
-		snprintf(r.lease, sizeof(r.lease), "%s", lease_id);
-	start(r);
-}
-
-void blob_put_block_start(struct blob_client *c, const struct blob_ref *ref, const char *id,
-			  const struct iovec *iov, int count, const char *md5, const char *lease_id,
-			  blob_done_fn *done, void *arg)
-{
-	struct request r = { .data = iov->iov_base, .len = iov->iov_len, .done = done, .arg = arg };
-
-	assert_null(lease_id);
-	snprintf(r.md5, sizeof(r.md5), "%s", md5);
-	snprintf(r.id, sizeof(r.id), "%s", id);
-	start(r);
-}
-
-int blob_put_block_list(struct blob_client *c, const struct blob_ref *ref, const char *const *ids,
-			size_t count, const struct blob_meta_list *meta, const char *content_type,
-			const char *md5, const char *lease_id, struct err *err)
-{
-	snprintf(service.md5, sizeof(service.md5), "%s", md5);
-	service.committed = calloc(1, SIZE * 2);
-	for (size_t i = 0; i < count; i++) {
-		unsigned b = 0;
-
-		while (b < service.blocks && strcmp(service.ids[b], ids[i]))
-			b++;
-		if (b == service.blocks)
-			return err_set(err, ERR_USAGE, "no such block");
-		assert_int_equal(strlen(ids[i]), strlen(ids[0]));
-		memcpy(service.committed + service.committed_size, service.bytes + service.block_offsets[b],
-		       service.block_lens[b]);
-		service.committed_size += service.block_lens[b];
-	}
-	return 0;
-}
-
-/* The keeper: the next generation once a request has been refused. */
-static int current(void *arg, char id[BLOB_LEASE_ID_MAX], uint64_t *generation)
-{
-	bool *renews = arg;
-
-	pthread_mutex_lock(&service.lock);
-	*generation = service.generation;
-	if (renews && *renews && service.requests > service.fault_from)
-		*generation = 2;
-	snprintf(id, BLOB_LEASE_ID_MAX, "%s", service.lease);
-	pthread_mutex_unlock(&service.lock);
-	return 0;
-}
-
-/* --- the tests --- */
+#include "tests/unit/upload_rig.h"
 
 static struct upload_source source;
 static struct upload_stats stats;
 static struct err err;
 static uint64_t seen_done;
+static const char *path;
 
 static void progress(void *arg, uint64_t done, uint64_t total)
 {
@@ -216,17 +40,8 @@ static int setup(void **state)
 	int fd;
 
 	path = scratch_path("file");
-	free(service.bytes);
-	free(service.committed);
-	service.bytes = calloc(1, SIZE * 2);
-	service.received = service.requests = service.committed_size = seen_done = 0;
-	service.in_flight = service.most_in_flight = service.blocks = 0;
-	service.fault = FAULT_NONE;
-	service.fault_from = service.fault_count = 0;
-	service.committed = NULL;
-	service.generation = 1;
-	service.grow_on_request = false;
-	snprintf(service.lease, sizeof(service.lease), "lease-1");
+	service_reset(path);
+	seen_done = 0;
 	for (int i = 0; i < SIZE; i++)
 		content[i] = (char)(1 + rand_r(&seed) % 255);
 	memset(content + 100 * P, 0, 300 * P);
@@ -341,7 +156,7 @@ static void an_error_ends_it(void **state)
 static void lease_changes(void **state)
 {
 	bool renews = true;
-	struct upload_lease lease = { .current = current, .arg = &renews };
+	struct upload_lease lease = { .current = service_lease, .arg = &renews };
 
 	service.fault = FAULT_LEASE;
 	service.fault_from = 4;
@@ -421,8 +236,7 @@ static void what_is_no_file(void **state)
 
 static int finish(void **state)
 {
-	free(service.bytes);
-	free(service.committed);
+	service_free();
 	return scratch_teardown(state);
 }
 
