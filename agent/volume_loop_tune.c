@@ -37,12 +37,16 @@
 #define DIRTY_MOST "268435456"
 #define DIRTY_LEAST "16777216"
 
+/* A request of the kernel's usual size, 1280 KiB, would reach the worker as one of 1024
+ * and one of 256. */
+#define REQUEST_KIB "1024"
+
 static int set_attribute(int number, const char *name, const char *value)
 {
 	cleanup_close int fd = -1;
 	char path[64];
 
-	snprintf(path, sizeof(path), "/sys/block/loop%d/bdi/%s", number, name);
+	snprintf(path, sizeof(path), "/sys/block/loop%d/%s", number, name);
 	fd = open(path, O_WRONLY | O_CLOEXEC);
 	return fd >= 0 && write(fd, value, strlen(value)) >= 0 ? 0 : -1;
 }
@@ -54,20 +58,30 @@ static bool is_limited(int number)
 	return loop_attribute(number, "bdi/strict_limit", text, sizeof(text)) == 0 && text[0] == '1';
 }
 
+/*
+ * The kernel takes a read that needs more than some milliseconds for the sign of a disk
+ * that is busy writing, and lets fewer writes go at a time (wbt). Here reads wait for the
+ * network, and writes end in the worker's memory.
+ */
+static void throttle(int number, bool on)
+{
+	set_attribute(number, "queue/wbt_lat_usec", on ? "-1" : "0"); /* -1: as usual */
+}
+
 /* The other way round than it was set, so that nothing is strict with no least. */
 static void unlimit(int number)
 {
-	set_attribute(number, "strict_limit", "0");
-	set_attribute(number, "min_bytes", "0");
-	set_attribute(number, "max_ratio", "100");
+	set_attribute(number, "bdi/strict_limit", "0");
+	set_attribute(number, "bdi/min_bytes", "0");
+	set_attribute(number, "bdi/max_ratio", "100");
 }
 
 static void limit_dirty(int number)
 {
 	/* Since Linux 6.2. */
-	if (set_attribute(number, "max_bytes", DIRTY_MOST) < 0)
+	if (set_attribute(number, "bdi/max_bytes", DIRTY_MOST) < 0)
 		return;
-	if (set_attribute(number, "min_bytes", DIRTY_LEAST) < 0 || set_attribute(number, "strict_limit", "1") < 0)
+	if (set_attribute(number, "bdi/min_bytes", DIRTY_LEAST) < 0 || set_attribute(number, "bdi/strict_limit", "1") < 0)
 		unlimit(number);
 }
 
@@ -79,6 +93,8 @@ void loop_tune(const struct volume *v, bool limit)
 		return;
 	if (ioctl(fd, BLKRASET, READ_AHEAD) < 0)
 		log_warn("/dev/loop%d: could not set the read-ahead: %s", v->loop, strerror(errno));
+	set_attribute(v->loop, "queue/max_sectors_kb", REQUEST_KIB);
+	throttle(v->loop, !limit);
 	/* An agent that was killed could not take its limit back. */
 	if (limit)
 		limit_dirty(v->loop);
@@ -94,6 +110,8 @@ bool loop_untune(const struct volume *v)
 	if (fd < 0)
 		return false;
 	ioctl(fd, BLKRASET, READ_AHEAD_DEFAULT);
+	set_attribute(v->loop, "queue/max_sectors_kb", "0"); /* as usual */
+	throttle(v->loop, true);
 	limited = is_limited(v->loop);
 	if (limited)
 		unlimit(v->loop);

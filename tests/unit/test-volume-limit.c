@@ -58,6 +58,16 @@ static bool in_use(const struct volume *v)
 	return access(path, F_OK) == 0;
 }
 
+/* Are writes throttled by how long reads take, or does the kernel (without CONFIG_BLK_WBT)
+ * not do that? */
+static bool throttled(const struct volume *v, bool wanted)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/sys/block/loop%d/queue/wbt_lat_usec", v->loop);
+	return access(path, R_OK) < 0 || (attribute(v, "queue/wbt_lat_usec") > 0) == wanted;
+}
+
 /* Is a device that was given back as others expect it? False if somebody has taken it
  * meanwhile, and nobody can tell. */
 static bool left_clean(const struct volume *v, bool *clean)
@@ -67,7 +77,8 @@ static bool left_clean(const struct volume *v, bool *clean)
 	if (in_use(v))
 		return false;
 	sequence = attribute(v, "diskseq");
-	*clean = unlimited(v) && attribute(v, "queue/read_ahead_kb") != 16384;
+	*clean = unlimited(v) && attribute(v, "queue/read_ahead_kb") != 16384 &&
+		 attribute(v, "queue/max_sectors_kb") != 1024 && throttled(v, true);
 	return !in_use(v) && attribute(v, "diskseq") == sequence;
 }
 
@@ -99,8 +110,10 @@ static void unwritten_is_limited(void **state)
 	attach(&w, &v);
 	need_limit(&v);
 	assert_limited(&v);
+	assert_true(throttled(&v, false));
+	assert_int_equal(attribute(&v, "queue/max_sectors_kb"), 1024);
 	loop_tune(&v, false);
-	assert_true(unlimited(&v));
+	assert_true(unlimited(&v) && throttled(&v, true));
 	loop_tune(&v, true);
 	assert_limited(&v);
 	pid = sit_in(sandbox_path("mnt"));
@@ -124,7 +137,8 @@ static void nothing_to_limit(void **state)
 	w.read_only = true;
 	attach(&w, &v);
 	need_limit(&v);
-	assert_true(unlimited(&v));
+	assert_true(unlimited(&v) && throttled(&v, true));
+	assert_int_equal(attribute(&v, "queue/max_sectors_kb"), 1024);
 	detach(&v);
 	w.read_only = false;
 	w.snapshot = true;
