@@ -44,7 +44,7 @@ class Disturbed(Exception):
 
 
 GIVEN_BACK_MAX = 64 << 10  # KiB
-TRIES = 4                  # of a turn; the last one is taken as it is
+TRIES = 2                  # of a turn; the last one is taken as it is
 may_repeat = False         # what is timed now is (part of) a turn that can be repeated
 
 
