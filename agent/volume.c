@@ -186,11 +186,11 @@ static int take_away(const struct volume *v, bool lazy, struct err *err)
 
 static int unmount(const struct volume *v, bool lazy, struct err *err)
 {
-	bool limited = loop_untune(v);
+	bool writing = loop_untune(v);
 
 	if (take_away(v, lazy, err) == 0)
 		return 0;
-	loop_tune(v, limited);
+	loop_tune(v, writing);
 	return -1;
 }
 

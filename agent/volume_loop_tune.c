@@ -68,6 +68,13 @@ static void throttle(int number, bool on)
 	set_attribute(number, "queue/wbt_lat_usec", on ? "-1" : "0"); /* -1: as usual */
 }
 
+static bool is_throttled(int number)
+{
+	char text[8];
+
+	return loop_attribute(number, "queue/wbt_lat_usec", text, sizeof(text)) < 0 || text[0] != '0';
+}
+
 /* The other way round than it was set, so that nothing is strict with no least. */
 static void unlimit(int number)
 {
@@ -85,7 +92,7 @@ static void limit_dirty(int number)
 		unlimit(number);
 }
 
-void loop_tune(const struct volume *v, bool limit)
+void loop_tune(const struct volume *v, bool writing)
 {
 	cleanup_close int fd = loop_open(v);
 
@@ -94,9 +101,9 @@ void loop_tune(const struct volume *v, bool limit)
 	if (ioctl(fd, BLKRASET, READ_AHEAD) < 0)
 		log_warn("/dev/loop%d: could not set the read-ahead: %s", v->loop, strerror(errno));
 	set_attribute(v->loop, "queue/max_sectors_kb", REQUEST_KIB);
-	throttle(v->loop, !limit);
+	throttle(v->loop, !writing);
 	/* An agent that was killed could not take its limit back. */
-	if (limit)
+	if (writing)
 		limit_dirty(v->loop);
 	else if (is_limited(v->loop))
 		unlimit(v->loop);
@@ -105,15 +112,15 @@ void loop_tune(const struct volume *v, bool limit)
 bool loop_untune(const struct volume *v)
 {
 	cleanup_close int fd = loop_open(v);
-	bool limited;
+	bool writing;
 
 	if (fd < 0)
 		return false;
 	ioctl(fd, BLKRASET, READ_AHEAD_DEFAULT);
 	set_attribute(v->loop, "queue/max_sectors_kb", "0"); /* as usual */
+	writing = is_limited(v->loop) || !is_throttled(v->loop);
 	throttle(v->loop, true);
-	limited = is_limited(v->loop);
-	if (limited)
+	if (is_limited(v->loop))
 		unlimit(v->loop);
-	return limited;
+	return writing;
 }

@@ -44,12 +44,12 @@ int loop_attribute(int number, const char *name, char *out, size_t size);
 void loop_find(const char *dir, struct volume *v);
 
 /* volume_loop_tune.c */
-/* Our read-ahead and size of requests; with `limit` (for what is written) little waits in
+/* Our read-ahead and size of requests; with `writing` little waits in
  * the kernel, and writes are not throttled by how long reads take. Where a
  * kernel has no such thing, or not the memory for it, it is as it ever was. */
-void loop_tune(const struct volume *v, bool limit);
+void loop_tune(const struct volume *v, bool writing);
 /* The kernel's usual values, before the device is given back: it keeps what is set,
- * for whoever attaches it next. Was there a limit? */
+ * for whoever attaches it next. Was it set for writing? */
 bool loop_untune(const struct volume *v);
 
 /* volume_mount.c: the kernel's filesystem on the loop device. */

@@ -119,6 +119,7 @@ static void unwritten_is_limited(void **state)
 	pid = sit_in(sandbox_path("mnt"));
 	assert_int_equal(volume_detach(&v, false, &unsynced, &err), -1);
 	assert_limited(&v);
+	assert_true(throttled(&v, false));
 	kill(pid, SIGKILL);
 	waitpid(pid, NULL, 0);
 	detach(&v);
