@@ -73,22 +73,6 @@ void write_ok(struct rig *r, uint64_t offset, uint32_t len, const void *data)
 		fail_msg("write: %s", err.msg);
 }
 
-void flush_ok(struct rig *r)
-{
-	struct err err;
-
-	if (rig_flush(r, &err) < 0)
-		fail_msg("flush: %s", err.msg);
-}
-
-void close_ok(struct rig *r)
-{
-	struct err err;
-
-	if (rig_close(r, &err) < 0)
-		fail_msg("close: %s", err.msg);
-}
-
 bool clean(void *arg)
 {
 	struct rig *r = arg;

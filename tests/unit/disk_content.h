@@ -29,8 +29,6 @@ void open_filled(struct rig *r, void (*fill)(struct rig *r));
 /* Calls that wait. */
 void read_ok(struct rig *r, uint64_t offset, uint32_t len, void *into);
 void write_ok(struct rig *r, uint64_t offset, uint32_t len, const void *data);
-void flush_ok(struct rig *r);
-void close_ok(struct rig *r);
 
 /* For rig_until(): nothing is dirty. */
 bool clean(void *arg);

@@ -1,5 +1,7 @@
 #include <config.h>
 
+#include "tests/unit/unit.h"
+
 #include "tests/unit/disk_rig.h"
 
 #include <inttypes.h>
@@ -323,4 +325,20 @@ bool rig_until(bool (*holds)(void *arg), void *arg)
 		nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
 	}
 	return true;
+}
+
+void flush_ok(struct rig *r)
+{
+	struct err err;
+
+	if (rig_flush(r, &err) < 0)
+		fail_msg("flush: %s", err.msg);
+}
+
+void close_ok(struct rig *r)
+{
+	struct err err;
+
+	if (rig_close(r, &err) < 0)
+		fail_msg("close: %s", err.msg);
 }

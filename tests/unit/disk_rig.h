@@ -78,4 +78,8 @@ unsigned rig_calls(struct rig *r, enum model_call call);
 /* Poll until true; false after RIG_WATCHDOG_MS. */
 bool rig_until(bool (*holds)(void *arg), void *arg);
 
+/* rig_flush() and rig_close() that must succeed. */
+void flush_ok(struct rig *r);
+void close_ok(struct rig *r);
+
 #endif

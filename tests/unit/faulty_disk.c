@@ -41,22 +41,6 @@ void put(struct rig *r, uint64_t offset, uint32_t len, char c)
 	free(data);
 }
 
-void flush_ok(struct rig *r)
-{
-	struct err err;
-
-	if (rig_flush(r, &err) < 0)
-		fail_msg("flush: %s", err.msg);
-}
-
-void close_ok(struct rig *r)
-{
-	struct err err;
-
-	if (rig_close(r, &err) < 0)
-		fail_msg("close: %s", err.msg);
-}
-
 void assert_all(const char *got, uint64_t offset, uint64_t len, char c)
 {
 	uint64_t i;

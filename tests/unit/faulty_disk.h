@@ -20,8 +20,6 @@ void open_old(struct rig *r);
 
 /* Calls that wait. */
 void put(struct rig *r, uint64_t offset, uint32_t len, char c);
-void flush_ok(struct rig *r);
-void close_ok(struct rig *r);
 void assert_all(const char *got, uint64_t offset, uint64_t len, char c);
 
 /* In storage there is nothing else; a read gives nothing else. */

@@ -215,14 +215,6 @@ static void learn(struct rig *r, unsigned reads)
 	read_from(r, 300, reads);
 }
 
-static void close_ok(struct rig *r)
-{
-	struct err err;
-
-	if (rig_close(r, &err) < 0)
-		fail_msg("close: %s", err.msg);
-}
-
 static void test_disk_near(void **state)
 {
 	struct rig r;
