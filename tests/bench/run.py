@@ -24,6 +24,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[0] = HERE + "/lib"  # measures may have any name, a module's too
 
 import measure  # noqa: E402
+import pool  # noqa: E402
 import rig as rigs  # noqa: E402
 
 NEEDED = ("nginx", "curl", "rclone", "nbdkit", "nbdfuse", "fuse-zip", "archivemount", "wrk", "fio", "openssl", "qemu-img", "mke2fs")
@@ -133,6 +134,7 @@ def main():
                  "(contrib/install-packages bench)")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what was started is ended then, too
     rows, taken = [], True
+    measure.pool = pool.Pool()
     rig = rigs.Rig(top, build)
     result = {"machine": machine(), "versions": versions(build), "rounds": measure.rounds(), "rows": rows}
     try:
@@ -142,6 +144,7 @@ def main():
                 taken = take(name, file, rig, rows) and taken
     finally:
         rig.close()
+        measure.pool.close()
         with open(f"{build}/bench.json", "w", encoding="utf-8") as f:
             json.dump(result, f, indent="\t")
             f.write("\n")

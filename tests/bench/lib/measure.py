@@ -4,8 +4,6 @@ import os
 import statistics
 import time
 
-import rig
-
 MIB = 1 << 20
 
 
@@ -39,13 +37,7 @@ def rounds():
     return max(1, int(os.environ.get("ROUNDS", "5")))
 
 
-class Disturbed(Exception):
-    """Memory went back to the host while something was timed: the figure says nothing."""
-
-
-GIVEN_BACK_MAX = 64 << 10  # KiB
-TRIES = 2                  # of a turn; the last one is taken as it is
-may_repeat = False         # what is timed now is (part of) a turn that can be repeated
+pool = None  # of memory for what is timed (pool.py); run.py makes it
 
 
 def alternate(turns, count=None):
@@ -55,36 +47,19 @@ def alternate(turns, count=None):
     for number in range((count or rounds()) + 1):
         names = list(turns) if number % 2 else list(reversed(turns))
         for name in names:
-            value = undisturbed(turns[name])
+            value = turns[name]()
             if number:
                 values[name].append(value)
     return values
 
 
-def undisturbed(turn):
-    global may_repeat
-    may_repeat = True
-    try:
-        for _ in range(TRIES - 1):
-            try:
-                return turn()
-            except Disturbed:
-                pass
-    finally:
-        may_repeat = False
-    return turn()
-
-
 def timed(action, *args):
-    """Seconds of the clock, in warm memory."""
-    rig.warm_memory()
-    before = rig.given_back()
+    """Seconds of the clock."""
+    pool.fill()
+    pool.follow()
     start = time.monotonic()
     action(*args)
-    seconds = time.monotonic() - start
-    if rig.given_back() - before > GIVEN_BACK_MAX and may_repeat:
-        raise Disturbed
-    return seconds
+    return time.monotonic() - start
 
 
 def rate(size, action, *args):

@@ -2,7 +2,6 @@
 and the clean-up of all of it, by id. One Rig serves all measures of a run."""
 
 import json
-import mmap
 import os
 import resource
 import shutil
@@ -32,23 +31,6 @@ def wait_for(seconds, condition, what):
         if time.monotonic() > end:
             raise Failure(f"{what}: not within {seconds} s")
         time.sleep(0.02)
-
-
-def warm_memory(size=1792 * MIB):
-    """Touch memory and free it again. A virtual machine gives free memory back to its
-    host, and whoever is first to touch it then pays: here that is nobody who is measured."""
-    with mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | mmap.MAP_POPULATE):
-        pass
-
-
-def given_back():
-    """KiB of free memory that this virtual machine has given back to its host since it
-    started; 0 where the kernel doesn't count it."""
-    try:
-        with open("/sys/module/page_reporting/parameters/reported_kib", encoding="ascii") as f:
-            return int(f.read())
-    except (OSError, ValueError):
-        return 0
 
 
 class Usage:
