@@ -134,7 +134,7 @@ def main():
                  "(contrib/install-packages bench)")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what was started is ended then, too
     rows, taken = [], True
-    measure.pool = pool.Pool()
+    pool.start()
     rig = rigs.Rig(top, build)
     result = {"machine": machine(), "versions": versions(build), "rounds": measure.rounds(), "rows": rows}
     try:
@@ -144,7 +144,7 @@ def main():
                 taken = take(name, file, rig, rows) and taken
     finally:
         rig.close()
-        measure.pool.close()
+        pool.stop()
         with open(f"{build}/bench.json", "w", encoding="utf-8") as f:
             json.dump(result, f, indent="\t")
             f.write("\n")

@@ -4,6 +4,8 @@ import os
 import statistics
 import time
 
+import pool
+
 MIB = 1 << 20
 
 
@@ -37,9 +39,6 @@ def rounds():
     return max(1, int(os.environ.get("ROUNDS", "5")))
 
 
-pool = None  # of memory for what is timed (pool.py); run.py makes it
-
-
 def alternate(turns, count=None):
     """Run each of `turns` (name -> function) in turn, `count` times after a round that is
     thrown away. The order is reversed each time, so that none always follows the same."""
@@ -54,7 +53,7 @@ def alternate(turns, count=None):
 
 
 def timed(action, *args):
-    """Seconds of the clock."""
+    """Seconds of the clock, in memory that the machine has."""
     pool.fill()
     pool.follow()
     start = time.monotonic()

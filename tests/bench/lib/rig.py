@@ -11,6 +11,7 @@ import tempfile
 import time
 
 import images
+import pool
 import service
 
 MIB = 1 << 20
@@ -162,6 +163,7 @@ class Rig:
         self.memory.append(peak_memory(mount.pid))
         self.mounts.remove(mount)
         self.run("hpcpack", "unmount", mount.point)
+        pool.fill()  # what the kernel kept of the drive is free now, and not given back yet
 
     # --- the end ---
 
