@@ -60,6 +60,33 @@ size_t cursor_get(struct cursor *c, void *data, size_t len)
 	return done;
 }
 
+int cursor_pieces(const struct cursor *c, uint64_t len, struct iovec *pieces, int max)
+{
+	struct cursor at = *c;
+	int count = 0;
+
+	while (len && count < max) {
+		size_t n = len < SIZE_MAX ? (size_t)len : SIZE_MAX;
+		char *piece = next_piece(&at, &n);
+
+		if (!piece)
+			break;
+		pieces[count++] = (struct iovec){ piece, n };
+		len -= n;
+	}
+	return count;
+}
+
+void cursor_skip(struct cursor *c, size_t len)
+{
+	size_t n = len;
+
+	while (len && next_piece(c, &n)) {
+		len -= n;
+		n = len;
+	}
+}
+
 size_t iov_length(const struct iovec *iov, int count)
 {
 	size_t len = 0;

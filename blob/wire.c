@@ -68,7 +68,7 @@ static int init(struct wire *w, unsigned slots, struct err *err)
 	}
 	if (w->count < slots)
 		return err_set(err, ERR_NO_MEMORY, "not enough memory for %u connections", slots);
-	curl_multi_setopt(w->multi, CURLMOPT_MAXCONNECTS, (long)slots);
+	curl_multi_setopt(w->multi, CURLMOPT_MAXCONNECTS, 2 * (long)slots);
 	curl_multi_setopt(w->multi, CURLMOPT_PIPELINING, CURLPIPE_NOTHING);
 	return 0;
 }
@@ -97,8 +97,10 @@ void wire_free(struct wire *w)
 
 	if (!w)
 		return;
-	for (i = 0; i < w->count; i++)
+	for (i = 0; i < w->count; i++) {
+		wire_direct_free(&w->slots[i]);
 		curl_easy_cleanup(w->slots[i].easy);
+	}
 	curl_multi_cleanup(w->multi); /* closes the connections: needs the poll still */
 	wire_poll_free(&w->poll);
 	free(w->slots);
@@ -114,26 +116,53 @@ static void release(struct wire_slot *s)
 {
 	s->x->slot = NULL;
 	s->x = NULL;
-	wire_slot_clear(s);
+	if (s->headers)
+		wire_slot_clear(s);
 	s->next = s->wire->free;
 	s->wire->free = s;
 }
 
+/* A free slot, for a direct exchange one that has its connection already; others leave
+ * those alone while they can. */
+static struct wire_slot *take_slot(struct wire *w, const struct exchange *x, bool direct)
+{
+	struct wire_slot **p, **best = &w->free, *s;
+
+	for (p = &w->free; *p; p = &(*p)->next) {
+		if (direct ? wire_direct_has(*p, x) : (*p)->direct.state == DIRECT_NONE) {
+			best = p;
+			break;
+		}
+	}
+	s = *best;
+	*best = s->next;
+	return s;
+}
+
+static int start(struct wire_slot *s)
+{
+	if (s->is_direct)
+		return wire_direct_start(s);
+	return wire_slot_prepare(s) == 0 && curl_multi_add_handle(s->wire->multi, s->easy) == CURLM_OK ? 0 : -1;
+}
+
 int wire_start(struct wire *w, struct exchange *x)
 {
-	struct wire_slot *s = w->free;
+	bool direct = wire_direct_fits(x);
+	struct wire_slot *s = take_slot(w, x, direct);
 
 	reset_result(x);
-	w->free = s->next;
 	s->x = x;
 	x->slot = s;
 	s->in = (struct cursor){ x->sink, x->sink ? x->sink_count : 0, 0 };
 	s->out = (struct cursor){ x->body, x->body ? x->body_count : 0, 0 };
 	s->header_bytes = 0;
-	s->resend = s->too_long = s->garbled = false;
+	s->resend = s->too_long = s->garbled = s->over = false;
+	s->is_direct = direct;
 	s->error[0] = '\0';
-	if (wire_slot_prepare(s) == 0 && curl_multi_add_handle(w->multi, s->easy) == CURLM_OK)
+	if (start(s) == 0)
 		return 0;
+	wire_direct_close(s);
 	release(s);
 	exchange_fail(x, WIRE_NO_MEMORY, "not enough memory");
 	return -1;
@@ -143,14 +172,27 @@ static uint64_t uploaded(const struct wire_slot *s)
 {
 	curl_off_t n = 0;
 
+	if (s->is_direct)
+		return s->direct.body_sent;
 	curl_easy_getinfo(s->easy, CURLINFO_SIZE_UPLOAD_T, &n);
 	return (uint64_t)n;
 }
 
 uint64_t wire_progress(const struct exchange *x)
 {
-	return x->received + x->error_body.len + x->slot->header_bytes + uploaded(x->slot) +
-	       (x->sent ? 1 : 0);
+	const struct wire_slot *s = x->slot;
+
+	return x->received + x->error_body.len + uploaded(s) + (x->sent ? 1 : 0) +
+	       (s->is_direct ? s->direct.reply.header_bytes : s->header_bytes);
+}
+
+static void forget_over(struct wire_slot *s)
+{
+	struct wire_slot **p = &s->wire->over;
+
+	while (*p != s)
+		p = &(*p)->next;
+	*p = s->next;
 }
 
 void wire_stop(struct wire *w, struct exchange *x, enum wire_result why)
@@ -158,7 +200,12 @@ void wire_stop(struct wire *w, struct exchange *x, enum wire_result why)
 	struct wire_slot *s = x->slot;
 
 	x->uploaded = uploaded(s);
-	curl_multi_remove_handle(w->multi, s->easy);
+	if (s->over)
+		forget_over(s);
+	else if (s->is_direct)
+		wire_direct_close(s);
+	else
+		curl_multi_remove_handle(w->multi, s->easy);
 	x->result = why;
 	if (!x->sent)
 		snprintf(x->reason, sizeof(x->reason), "no connection was made");
@@ -184,13 +231,13 @@ static enum wire_result classify(const struct wire_slot *s, CURLcode code)
 	return wire_result_of(code, s->x->sent);
 }
 
-static void describe(struct wire_slot *s, CURLcode code)
+static void describe(struct wire_slot *s, CURL *easy, CURLcode code)
 {
 	struct exchange *x = s->x;
 	long sys = 0;
 	char text[128];
 
-	curl_easy_getinfo(s->easy, CURLINFO_OS_ERRNO, &sys);
+	curl_easy_getinfo(easy, CURLINFO_OS_ERRNO, &sys);
 	if (x->result == WIRE_CONNECT && sys)
 		snprintf(x->reason, sizeof(x->reason), "%s",
 			 strerror_r((int)sys, text, sizeof(text)));
@@ -214,29 +261,73 @@ void wire_run(struct wire *w)
 	wire_poll_run(&w->poll);
 }
 
-struct exchange *wire_finished(struct wire *w)
+static void add_over(struct wire_slot *s)
+{
+	s->x->uploaded = uploaded(s);
+	s->over = true;
+	s->next = s->wire->over;
+	s->wire->over = s;
+}
+
+void wire_done(struct wire_slot *s, enum wire_result result, const char *reason)
+{
+	s->x->result = result;
+	snprintf(s->x->reason, sizeof(s->x->reason), "%s", reason);
+	add_over(s);
+}
+
+void wire_fail(struct wire_slot *s, CURL *easy, CURLcode code)
+{
+	s->x->result = wire_result_of(code, false);
+	describe(s, easy, code);
+	add_over(s);
+}
+
+static struct exchange *take_over(struct wire *w)
+{
+	struct wire_slot *s = w->over;
+	struct exchange *x = s->x;
+
+	w->over = s->next;
+	release(s);
+	return x;
+}
+
+/* One of libcurl's transfers has ended; NULL if that was only a connection being made. */
+static struct exchange *take_transfer(struct wire *w, CURL *easy, CURLcode code)
 {
 	struct wire_slot *s;
 	struct exchange *x;
-	CURLMsg *msg;
-	CURLcode code;
-	int left;
 
-	do {
-		msg = curl_multi_info_read(w->multi, &left);
-		if (!msg)
-			return NULL;
-	} while (msg->msg != CURLMSG_DONE);
-	code = msg->data.result;
-	curl_easy_getinfo(msg->easy_handle, CURLINFO_PRIVATE, (char **)&s);
+	curl_easy_getinfo(easy, CURLINFO_PRIVATE, (char **)&s);
+	if (easy == s->direct.easy) {
+		wire_direct_connected(s, code);
+		return NULL;
+	}
 	x = s->x;
 	x->uploaded = uploaded(s);
 	x->result = classify(s, code);
 	if (x->result != WIRE_OK)
-		describe(s, code);
-	curl_multi_remove_handle(w->multi, s->easy);
+		describe(s, easy, code);
+	curl_multi_remove_handle(w->multi, easy);
 	release(s);
 	return x;
+}
+
+struct exchange *wire_finished(struct wire *w)
+{
+	struct exchange *x = NULL;
+	CURLMsg *msg;
+	int left;
+
+	while (!x && !w->over) {
+		msg = curl_multi_info_read(w->multi, &left);
+		if (!msg)
+			return NULL;
+		if (msg->msg == CURLMSG_DONE)
+			x = take_transfer(w, msg->easy_handle, msg->data.result);
+	}
+	return x ? x : take_over(w);
 }
 
 void wire_wait(struct wire *w, int timeout_ms)

@@ -120,6 +120,19 @@ void wire_poll_watch_easy(struct wire_poll *p, CURL *easy)
 	curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, p);
 }
 
+void wire_poll_watch(struct wire_poll *p, curl_socket_t fd, uint8_t events)
+{
+	if (fd < p->count)
+		watch(p, fd, &p->sockets[fd], events);
+}
+
+void wire_poll_lend(struct wire_poll *p, curl_socket_t fd, struct wire_slot *s)
+{
+	if (fd < p->count)
+		p->sockets[fd].lent = s;
+	wire_poll_watch(p, fd, EPOLLIN);
+}
+
 /* An error or a hang-up is told as what libcurl waits for: it finds out by itself,
  * and reads what came before it. */
 static int to_curl(uint32_t events, uint8_t wanted)
@@ -138,7 +151,9 @@ static void tell(struct wire_poll *p, const struct epoll_event *ev)
 	if (fd == p->wake)
 		return;
 	s = &p->sockets[fd];
-	if (s->wanted)
+	if (s->lent)
+		wire_direct_ready(s->lent, ev->events);
+	else if (s->wanted)
 		curl_multi_socket_action(p->multi, fd, to_curl(ev->events, s->wanted), &running);
 	else if (s->watched)
 		watch(p, fd, s, 0);

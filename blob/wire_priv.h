@@ -10,16 +10,22 @@
 
 #include "blob/cursor.h"
 #include "blob/wire.h"
+#include "blob/wire_direct.h"
 
 #define HEAD_MAX 65536u
 #define ERROR_BODY_MAX 65536u
 
+/* Idle connections are used again only while the other side certainly keeps
+ * them: Azurite closes after 5 s. */
+#define IDLE_SECONDS 4
+
 /*
- * free (x NULL, on the free list)  -> busy (x set, easy in multi)
- * busy -> free, when finished or stopped.
+ * free (x NULL, on the free list)  -> busy (x set; easy in multi, or the exchange is the
+ * direct connection's)  -> over (a direct one, on the list of those, with its result)
+ * busy or over -> free, when wire_finished() has returned it, or when it is stopped.
  */
 struct wire_slot {
-	struct wire_slot *next; /* free list */
+	struct wire_slot *next; /* free list, or list of those that are over */
 	struct wire *wire;
 	struct exchange *x;
 	CURL *easy;             /* keeps what is the same for every request */
@@ -28,6 +34,9 @@ struct wire_slot {
 	struct cursor in, out;
 	uint64_t header_bytes;
 	bool resend, too_long, garbled;
+	bool is_direct;         /* the exchange; the connection may outlast it */
+	bool over;
+	struct wire_direct direct;
 	char error[CURL_ERROR_SIZE];
 };
 
@@ -41,6 +50,7 @@ struct wire_socket {
 	uint8_t watched;  /* EPOLLIN, EPOLLOUT; 0: not in the epoll set */
 	uint8_t wanted;   /* the same; 0: idle */
 	bool connection;  /* on_close() will say when it goes */
+	struct wire_slot *lent; /* whose direct connection it is; NULL: libcurl's to use */
 };
 
 struct wire_poll {
@@ -56,12 +66,20 @@ struct wire_poll {
 struct wire {
 	CURLM *multi;
 	struct wire_poll poll;
-	struct wire_slot *slots, *free;
+	struct wire_slot *slots, *free, *over;
 	unsigned count;
 	unsigned connect_ms;
 };
 
-/* wire_request.c: what is the same for every request; 0 or -1 (no memory). */
+/* wire.c: the slot's direct exchange is over, with this outcome; or libcurl's `code` says
+ * why not. wire_finished() returns it. */
+void wire_done(struct wire_slot *s, enum wire_result result, const char *reason);
+void wire_fail(struct wire_slot *s, CURL *easy, CURLcode code);
+
+/* wire_request.c: a handle with what is the same for each connection; NULL: no memory. */
+CURL *wire_easy_new(struct wire_slot *s);
+
+/* What is the same for every request; 0 or -1 (no memory). */
 int wire_slot_init(struct wire_slot *s, struct wire *w);
 
 /* What differs, from s->x; 0 or -1 (no memory). */
@@ -76,6 +94,11 @@ void wire_poll_free(struct wire_poll *p); /* after the multi handle */
 
 /* Tell when the sockets of this handle's connections come and go. */
 void wire_poll_watch_easy(struct wire_poll *p, CURL *easy);
+
+/* A socket that libcurl has connected and leaves alone from here until it closes it: what
+ * comes on it is the slot's. At first it is watched for EPOLLIN. */
+void wire_poll_lend(struct wire_poll *p, curl_socket_t fd, struct wire_slot *s);
+void wire_poll_watch(struct wire_poll *p, curl_socket_t fd, uint8_t events);
 
 /* Call libcurl for what the last wait has found, and if its time has come. */
 void wire_poll_run(struct wire_poll *p);

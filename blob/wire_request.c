@@ -15,10 +15,6 @@
 #define RECEIVE_BUFFER_MIN (16L << 10)
 #define SEND_BUFFER (512L << 10)
 
-/* Idle connections are used again only while the other side certainly keeps
- * them: Azurite closes after 5 s. */
-#define IDLE_SECONDS 4L
-
 static int on_prerequest(void *arg, char *to, char *from, int to_port, int from_port)
 {
 	struct wire_slot *s = arg;
@@ -128,29 +124,39 @@ static long receive_buffer(const struct exchange *x)
 	return x->sink_len < (uint64_t)RECEIVE_BUFFER ? (long)x->sink_len : RECEIVE_BUFFER;
 }
 
-int wire_slot_init(struct wire_slot *s, struct wire *w)
+CURL *wire_easy_new(struct wire_slot *s)
 {
 	CURL *e = curl_easy_init();
 
 	if (!e)
-		return -1;
-	s->easy = e;
-	s->wire = w;
-	curl_easy_getinfo(e, CURLINFO_CAINFO, &s->usual_ca);
-	wire_poll_watch_easy(&w->poll, e);
+		return NULL;
+	wire_poll_watch_easy(&s->wire->poll, e);
 	curl_easy_setopt(e, CURLOPT_PRIVATE, s);
 	curl_easy_setopt(e, CURLOPT_ERRORBUFFER, s->error);
 	curl_easy_setopt(e, CURLOPT_NOSIGNAL, 1L);
 	curl_easy_setopt(e, CURLOPT_PROTOCOLS_STR, "http,https");
 	curl_easy_setopt(e, CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1);
-	curl_easy_setopt(e, CURLOPT_USERAGENT, PACKAGE_NAME "/" PACKAGE_VERSION);
-	curl_easy_setopt(e, CURLOPT_PATH_AS_IS, 1L); /* it is signed as it stands */
-	curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS, (long)w->connect_ms);
-	curl_easy_setopt(e, CURLOPT_MAXAGE_CONN, IDLE_SECONDS);
+	curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS, (long)s->wire->connect_ms);
 	curl_easy_setopt(e, CURLOPT_TCP_KEEPALIVE, 1L);
-	curl_easy_setopt(e, CURLOPT_UPLOAD_BUFFERSIZE, SEND_BUFFER);
 	/* Stopping an exchange must not wait for a resolver that hangs. */
 	curl_easy_setopt(e, CURLOPT_QUICK_EXIT, 1L);
+	return e;
+}
+
+int wire_slot_init(struct wire_slot *s, struct wire *w)
+{
+	CURL *e;
+
+	s->wire = w;
+	s->direct.head = (struct buf)BUF_INIT(HEAD_MAX);
+	s->easy = e = wire_easy_new(s);
+	if (!e)
+		return -1;
+	curl_easy_getinfo(e, CURLINFO_CAINFO, &s->usual_ca);
+	curl_easy_setopt(e, CURLOPT_USERAGENT, PACKAGE_NAME "/" PACKAGE_VERSION);
+	curl_easy_setopt(e, CURLOPT_PATH_AS_IS, 1L); /* it is signed as it stands */
+	curl_easy_setopt(e, CURLOPT_MAXAGE_CONN, (long)IDLE_SECONDS);
+	curl_easy_setopt(e, CURLOPT_UPLOAD_BUFFERSIZE, SEND_BUFFER);
 	curl_easy_setopt(e, CURLOPT_PREREQFUNCTION, on_prerequest);
 	curl_easy_setopt(e, CURLOPT_PREREQDATA, s);
 	curl_easy_setopt(e, CURLOPT_HEADERFUNCTION, on_header);

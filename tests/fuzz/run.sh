@@ -12,7 +12,7 @@ build=${1:?usage: run.sh BUILD [SECONDS [TARGET...]]}
 seconds=${2:-5}
 shift
 [ $# = 0 ] || shift
-[ $# != 0 ] || set -- index footer xml options
+[ $# != 0 ] || set -- index footer xml options reply
 
 fuzz() { # TARGET
 	local target=$1 corpus=$build/fuzz-corpus/$1 known=() length=16384
