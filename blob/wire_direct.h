@@ -63,6 +63,15 @@ void wire_direct_connected(struct wire_slot *s, CURLcode code);
 /* Something happened on its socket (epoll's events). */
 void wire_direct_ready(struct wire_slot *s, uint32_t events);
 
+/* wire_direct_io.c: move what can be moved, and finish the exchange when that was all, or
+ * when the connection is gone. */
+void wire_direct_send(struct wire_slot *s);
+void wire_direct_receive(struct wire_slot *s);
+
+/* On an idle connection nothing comes but its end; and TLS's own messages, which are
+ * read here. False: it can't be used again. */
+bool wire_direct_silent(struct wire_slot *s);
+
 /* End the connection, whatever it is doing. */
 void wire_direct_close(struct wire_slot *s);
 
