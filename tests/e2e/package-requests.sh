@@ -37,6 +37,15 @@ replies() { # CMD...
 	count=$(grep -c 'writev(' "$log")
 }
 
+# The same, for what the kernel has seen already; it may have had to forget it (memory,
+# time), so of three times one must do without the worker.
+replies_again() { # CMD...
+	for _ in 1 2 3; do
+		replies "$@"
+		[ "$count" != 0 ] || break
+	done
+}
+
 for blob in all.zip odd.zip; do
 	succeeds "$blob: mounts" on a hpcpack mount "$blob" "$m"
 	find "$m" -size +0 >"$T/names"
@@ -53,9 +62,9 @@ for blob in all.zip odd.zip; do
 		unzip -p "$T/$blob" "dir/$file" >"$T/wanted"
 		holds "$blob: it is right" cmp "$T/read" "$T/wanted"
 	done
-	replies cat "$m/dir/stored7"
+	replies_again cat "$m/dir/stored7"
 	[ $blob != all.zip ] || is "$count" 0 "$blob: requests to read it again"
-	replies find "$m"
+	replies_again find "$m"
 	is "$count" 0 "$blob: requests to list it again"
 	for i in 1 8 15; do unzip -p "$T/$blob" "dir/stored$i" | tail -c 3000 | cmp - <(tail -c 3000 "$m/dir/stored$i") || break; done
 	is "$?" 0 "$blob: ends of stored files are right"
