@@ -47,8 +47,8 @@ int mountpoint_check(const char *wanted, uid_t uid, gid_t gid, char **out, struc
 	/* Before any complaint of stat: what is mounted there may be dead. A guard
 	 * makes room. */
 	if (mountinfo_at(real ? real : wanted, &info) && (geteuid() != 0 || !guard_is(&info)))
-		return err_set(err, ERR_BUSY, "%s is already a mount point: %s is mounted there", wanted,
-			       info.source);
+		return err_set(err, ERR_BUSY, "%s is already a mount point: %s is mounted there; "
+			       "unmount that first, or take another place", wanted, info.source);
 	if (rc || l.why == ENOENT)
 		return err_set(err, rc ? ERR_SYSTEM : ERR_NOT_FOUND,
 			       "mount point %s does not exist; create it with: mkdir -p %s", wanted,

@@ -163,8 +163,8 @@ static int check_conflicts(const struct mounts *t, const struct mount *m, struct
 			continue;
 		mount_name(o, name, sizeof(name));
 		if (!strcmp(o->mountpoint, m->mountpoint))
-			return err_set(err, ERR_BUSY, "%s is already a mount point: %s is mounted there",
-				       m->mountpoint, name);
+			return err_set(err, ERR_BUSY, "%s is already a mount point: %s is mounted there; "
+				       "unmount that first, or take another place", m->mountpoint, name);
 		if (holds_lease(o) && holds_lease(m) && same_drive(o, m))
 			return err_set(err, ERR_BUSY, "%s is already mounted at %s by %s; unmount it "
 				       "first, or mount a snapshot with --snapshot", name, o->mountpoint,

@@ -48,7 +48,7 @@ static void mounts_lists_unmounts(void **state)
 	sandbox_run("! grep -r endpoint run/mounts/*/mount.json");
 
 	rig_refused(rig_mount_request("d.vhd", rig_folder("two")), "is already mounted at ");
-	rig_refused(rig_mount_request("e.vhd", at), "is already a mount point");
+	rig_refused(rig_mount_request("e.vhd", at), "is mounted there; unmount that first, or take another place");
 	rig_refused(rig_mount_request("e.vhd", sandbox_path("none")), "create it with: mkdir -p ");
 
 	reply = rig_unmounted("drives/d.vhd");
