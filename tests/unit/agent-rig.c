@@ -298,3 +298,14 @@ int rig_setup(void **state)
 		    sandbox_path("root"));
 	return 0;
 }
+
+pid_t rig_sleep_in(const char *folder)
+{
+	pid_t pid = fork();
+
+	if (pid == 0)
+		_exit(chdir(folder) == 0 && execlp("sleep", "sleep", "300", NULL) ? 1 : 0);
+	sandbox_note_pid(pid);
+	sandbox_run("until test $(cat /proc/%d/comm) = sleep; do :; done", (int)pid);
+	return pid;
+}

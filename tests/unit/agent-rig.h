@@ -58,4 +58,7 @@ void rig_nothing_left(void);
 /* Has the worker of this blob (a const char *) been stopped in order? */
 bool rig_stopped(void *blob);
 
+/* Somebody who works in this folder, and sleeps. The caller ends and waits for them. */
+pid_t rig_sleep_in(const char *folder);
+
 #endif
