@@ -157,7 +157,7 @@ differs() { [ "$(readlink "$1")" != "$(readlink "$2")" ]; }
 as_user() { # CMD...
 	timeout -k 5 "${RUN_TIMEOUT:-60}" nsenter -t "$user_holder" -m \
 		env PATH="$T/user/build:$PATH" HPCPACK_LIBEXEC="$T/user/build" HOME="$T/user/home" \
-		XDG_RUNTIME_DIR="$T/user/run" ASAN_OPTIONS="log_path=$T/user/sanitizer" \
+		XDG_RUNTIME_DIR="$T/user/run" ASAN_OPTIONS="$asan_options:log_path=$T/user/sanitizer" \
 		UBSAN_OPTIONS="print_stacktrace=1:log_path=$T/user/sanitizer" USER="$user_name" LOGNAME="$user_name" \
 		setpriv --reuid "$user_name" --regid "$(id -gn "$user_name")" --init-groups \
 		--inh-caps=-all sh -c 'cd && exec "$@"' sh "$@"
