@@ -61,7 +61,10 @@ T=$(mktemp -d "${TMPDIR:-/tmp}/hpcpack-test.XXXXXX") || exit 99
 chmod 0711 "$T"
 export HPCPACK_TEST_TMP=$T
 : "${HPCPACK_TEST_QUICK:=}"
-export ASAN_OPTIONS=log_path=$T/sanitizer UBSAN_OPTIONS=print_stacktrace=1:log_path=$T/sanitizer
+# Freed memory is kept back for a while, to see who still uses it: 32 MiB, not 256, which
+# are touched anew by each of many processes.
+asan_options=quarantine_size_mb=32
+export ASAN_OPTIONS=$asan_options:log_path=$T/sanitizer UBSAN_OPTIONS=print_stacktrace=1:log_path=$T/sanitizer
 
 # shellcheck source=tests/lib/tap.sh
 . "$tests_dir/lib/tap.sh"

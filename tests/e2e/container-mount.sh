@@ -55,10 +55,10 @@ holds "files are read by range ($bytes bytes)" test "$bytes" -le 65536
 exec 3<"$m/app.zip/which" 4<"$m/app.zip/data"
 is "$(head -c 100 <&4 | cmp - <(head -c 100 "$T/tree/data") && echo same)" same "(a file of the first version is open)"
 first=$(stat -c %i "$m/app.zip")
-az block "$T/two.zip" box/app.zip
 put readme.txt "second"
 put new/blob "new"
 az delete box/a
+az block "$T/two.zip" box/app.zip # the last: when this is listed, all is
 second_is_there() { [ "$(cat "$m/app.zip/which")" = two ]; }
 wait_for 20 second_is_there
 is "$?" 0 "a replaced package appears"

@@ -7,6 +7,7 @@ TEST_TIMEOUT=240
 . "$(dirname "$0")/../lib.sh"
 
 start_azurite
+agent_cache= # the default
 start_agent a
 start_agent b
 mkdir -p "$T/a" "$T/b" "$T/direct"
@@ -32,6 +33,7 @@ while read -r maker partition fsck; do
 	blob=hpcpackages/d.vhd
 	az get $blob "$T/before.vhd"
 	succeeds "$maker: mounts" on a hpcpack mount d.vhd "$T/a" || continue
+	is "$(entry a "$T/a" .cache_size)" $((256 << 20)) "$maker: with a cache of the default size"
 	holds "$maker: files are written and synced" work_on "$T/a"
 	list "$T/a" >"$T/wanted"
 	succeeds "$maker: unmounts" on a hpcpack unmount "$T/a"

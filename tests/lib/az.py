@@ -1,21 +1,48 @@
 """The Azure SDK for Python at work for the tests: what Debian packages as
 python3-azure-storage. The account is $AZURE_STORAGE_CONNECTION_STRING. A blob is
-CONTAINER/NAME. Run without arguments for the commands."""
+CONTAINER/NAME. Run without arguments for the commands.
+
+To load the SDK takes a third of a second, so a test has it loaded once:
+
+    az.py --serve
+
+prints a port of 127.0.0.1 and a token, and runs commands for whoever knows the token. A
+request is NUL-terminated fields: how many follow, token, connection string, CA file,
+working folder, command, arguments. The reply is lines: 1TEXT for the standard output, 2TEXT for the
+standard error, and =STATUS at the end. Each command has a process of its own, forked
+when the SDK is there, and connections of its own to the service."""
 import base64
+import contextlib
 import datetime
 import hashlib
+import io
 import json
 import os
+import secrets
+import signal
+import socket
 import sys
-
-from azure.storage.blob import (AccountSasPermissions, BlobServiceClient, ContainerSasPermissions,
-                                ResourceTypes, generate_account_sas, generate_container_sas)
+import traceback
 
 CHUNK = 4 << 20
-cs = os.environ["AZURE_STORAGE_CONNECTION_STRING"]
-ca = os.environ.get("HPCPACK_TEST_CA")
-kwargs = {"connection_verify": ca} if cs.startswith("DefaultEndpointsProtocol=https") else {}
-service = BlobServiceClient.from_connection_string(cs, **kwargs)
+sdk = cs = service = None
+
+
+def load_sdk():
+    """Import it, but not before it is needed."""
+    global sdk
+    if not sdk:
+        import azure.storage.blob
+        sdk = azure.storage.blob
+
+
+def connect(connection_string, ca):
+    """Say which account the commands are for."""
+    global cs, service
+    load_sdk()
+    cs = connection_string
+    kwargs = {"connection_verify": ca} if cs.startswith("DefaultEndpointsProtocol=https") else {}
+    service = sdk.BlobServiceClient.from_connection_string(cs, **kwargs)
 
 
 def blob(ref, snapshot=None):
@@ -168,8 +195,7 @@ def lease(ref, seconds="-1"):
 
 def break_lease(ref):
     """Break the lease at once."""
-    from azure.storage.blob import BlobLeaseClient
-    BlobLeaseClient(blob(ref)).break_lease(0)
+    sdk.BlobLeaseClient(blob(ref)).break_lease(0)
 
 
 def sas(kind, permissions, cont="hpcpackages"):
@@ -177,23 +203,87 @@ def sas(kind, permissions, cont="hpcpackages"):
     key = dict(p.split("=", 1) for p in cs.strip(";").split(";"))
     end = datetime.datetime.utcnow() + datetime.timedelta(hours=2)
     if kind == "account":
-        print(generate_account_sas(key["AccountName"], key["AccountKey"],
-                                   ResourceTypes(service=True, container=True, object=True),
-                                   AccountSasPermissions.from_string(permissions), end,
-                                   protocol="https,http"))
+        everything = sdk.ResourceTypes(service=True, container=True, object=True)
+        print(sdk.generate_account_sas(key["AccountName"], key["AccountKey"], everything,
+                                       sdk.AccountSasPermissions.from_string(permissions), end,
+                                       protocol="https,http"))
     else:
-        print(generate_container_sas(key["AccountName"], cont, key["AccountKey"],
-                                     permission=ContainerSasPermissions.from_string(permissions),
-                                     expiry=end, protocol="https,http"))
+        permission = sdk.ContainerSasPermissions.from_string(permissions)
+        print(sdk.generate_container_sas(key["AccountName"], cont, key["AccountKey"],
+                                         permission=permission, expiry=end, protocol="https,http"))
 
 
 COMMANDS = {f.__name__.replace("_", "-"): f for f in (
     container, page, block, empty, write, get, get_block, sha256, allocated, props, meta, snapshot,
     snapshots, delete, names, lease, break_lease, sas, blocks)}
 
+
+def serve():
+    """Run commands for whoever connects and knows the token, until killed."""
+    token = secrets.token_hex(16)
+    listener = socket.create_server(("127.0.0.1", 0), backlog=64)
+    print(listener.getsockname()[1], token, flush=True)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)   # Ctrl-C: end without a word
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for them
+    while True:
+        connection = listener.accept()[0]
+        load_sdk()
+        if os.fork() == 0:
+            listener.close()
+            answer(connection, token)
+            os._exit(0)
+        connection.close()
+
+
+def answer(connection, token):
+    """Read a request, run its command, send what it said."""
+    out, err = io.StringIO(), io.StringIO()
+    with connection.makefile("rwb") as stream:
+        fields = read_fields(stream)
+        if not fields or fields[0] != token:
+            return
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            status = run(*fields[1:])
+        for tag, text in ("1", out), ("2", err):
+            for line in text.getvalue().removesuffix("\n").split("\n") if text.tell() else ():
+                stream.write(f"{tag}{line}\n".encode("utf-8", "surrogateescape"))
+        stream.write(f"={status}\n".encode())
+
+
+def read_fields(stream):
+    """The fields of a request; none if it ends early."""
+    def field():
+        data = bytearray()
+        while (byte := stream.read(1)) != b"\0":
+            if not byte:
+                raise EOFError
+            data += byte
+        return os.fsdecode(bytes(data))
+
+    try:
+        return [field() for _ in range(int(field()))]
+    except (EOFError, ValueError):
+        return []
+
+
+def run(connection_string, ca, folder, command, *arguments):
+    """Run a command; its exit status."""
+    try:
+        os.chdir(folder)
+        connect(connection_string, ca)
+        COMMANDS[command](*arguments)
+        return 0
+    except Exception:
+        traceback.print_exc()
+        return 1
+
+
 if __name__ == "__main__":
+    if sys.argv[1:] == ["--serve"]:
+        serve()
     if len(sys.argv) < 2 or sys.argv[1] not in COMMANDS:
         for name, function in COMMANDS.items():
             print(f"{name:12} {function.__doc__}")
         sys.exit(2)
+    connect(os.environ["AZURE_STORAGE_CONNECTION_STRING"], os.environ.get("HPCPACK_TEST_CA"))
     COMMANDS[sys.argv[1]](*sys.argv[2:])

@@ -44,7 +44,9 @@ start_azurite() { # [--https]
 	mkdir -p "$T/azurite"
 	AZ_DIRECT=$scheme://127.0.0.1:$AZ_PORT
 	use_endpoint "$AZ_DIRECT"
+	start_sdk
 	again_azurite
+	read -r -u "$sdk_pipe" sdk_port sdk_token || bail "the SDK's process did not start"
 	make_container hpcpackages || bail "cannot make a container in Azurite"
 }
 
@@ -84,10 +86,31 @@ make_certificate() {
 		-keyout "$T/cert.key" -out "$T/cert.pem" 2>/dev/null || bail "openssl made no certificate"
 }
 
+# The SDK, loaded once for the whole test.
+start_sdk() {
+	exec {sdk_pipe}< <(exec /usr/bin/python3 "$tests_dir/lib/az.py" --serve)
+	spawned+=("$!")
+}
+
 # az COMMAND...: tests/lib/az.py, past any proxy.
 az() {
-	AZURE_STORAGE_CONNECTION_STRING="DefaultEndpointsProtocol=${AZ_DIRECT%%:*};AccountName=$AZ_ACCOUNT;AccountKey=$AZ_KEY;BlobEndpoint=$AZ_DIRECT/$AZ_ACCOUNT;" \
-		HPCPACK_TEST_CA="$T/cert.pem" /usr/bin/python3 "$tests_dir/lib/az.py" "$@"
+	local connection line status=1
+
+	[ -n "${sdk_port:-}" ] || bail "the SDK is not there"
+	set -- "$sdk_token" \
+		"DefaultEndpointsProtocol=${AZ_DIRECT%%:*};AccountName=$AZ_ACCOUNT;AccountKey=$AZ_KEY;BlobEndpoint=$AZ_DIRECT/$AZ_ACCOUNT;" \
+		"$T/cert.pem" "$PWD" "$@"
+	exec {connection}<>"/dev/tcp/127.0.0.1/$sdk_port" || return
+	printf '%s\0' $# "$@" >&"$connection"
+	while IFS= read -r -u "$connection" line; do
+		case $line in
+		1*) printf '%s\n' "${line:1}" ;;
+		2*) printf '%s\n' "${line:1}" >&2 ;;
+		=*) status=${line:1} ;;
+		esac
+	done
+	exec {connection}>&-
+	return "$status"
 }
 
 # nginx with these lines as its server { } block; $NGINX_PORT.

@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
+#include <limits.h>
 #include <signal.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -232,10 +233,12 @@ static bool in_state(void *arg)
 
 void rig_becomes(const char *at, const char *state)
 {
-	struct state_wish w = { at, state };
+	char mountpoint[PATH_MAX]; /* sandbox_path's would not outlive many looks */
+	struct state_wish w = { mountpoint, state };
 
+	snprintf(mountpoint, sizeof(mountpoint), "%s", at);
 	if (!sandbox_wait(in_state, &w, 10000))
-		fail_msg("%s is %s, not %s", at, rig_field(at, "state"), state);
+		fail_msg("%s is %s, not %s", mountpoint, rig_field(mountpoint, "state"), state);
 }
 
 /* --- what is left --- */

@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
+#include <limits.h>
 #include <signal.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -111,8 +112,9 @@ static void raw_and_made_are_guarded(void **state)
 {
 	json_t *entry = rig_mounted(rig_with(rig_mount_request("d.vhd", rig_folder("one")), "raw",
 					     json_true()));
-	const char *made = sandbox_path("root/drives/e");
+	char made[PATH_MAX];
 
+	snprintf(made, sizeof(made), "%s", sandbox_path("root/drives/e"));
 	json_decref(entry);
 	json_decref(rig_mounted(rig_with(rig_mount_request("e.vhd", ""), "mountpoint", json_null())));
 	kill(rig_worker(sandbox_path("one")), SIGKILL);
