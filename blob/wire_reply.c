@@ -52,6 +52,8 @@ static int on_head(http_parser *p)
 
 	if (r->in_value && end_line(r))
 		return -1;
+	if (p->status_code == 101)
+		return -1; /* another protocol: nobody has asked for one */
 	if (p->status_code < 200)
 		return 0;
 	r->x->status = (int)p->status_code;

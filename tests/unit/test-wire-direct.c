@@ -169,9 +169,16 @@ static void wrong_chunk(int fd)
 	httpd_text(fd, "HTTP/1.1 206 x\r\n" PART "Transfer-Encoding: chunked\r\n\r\nx\r\n");
 }
 
+static void another_protocol(int fd)
+{
+	httpd_text(fd, "HTTP/1.1 101 x\r\nConnection: upgrade\r\nUpgrade: h2c\r\n\r\n");
+	plain(fd);
+}
+
 static void nonsense(void **state)
 {
-	void (*const replies[])(int fd) = { two_lengths, length_and_chunks, no_length, nul_in_head, wrong_chunk };
+	void (*const replies[])(int fd) = { two_lengths, length_and_chunks, no_length, nul_in_head, wrong_chunk,
+					    another_protocol };
 	unsigned char data[LEN];
 	size_t i;
 
