@@ -28,7 +28,7 @@ static void finish(struct wire_slot *s, enum wire_result result, const char *rea
 	wire_done(s, result, reason);
 }
 
-/* The connection is gone, by the other side's doing or by an error (0: an end). */
+/* The connection is gone, by this error or (NULL) because the other side has ended it. */
 static void lost(struct wire_slot *s, const char *why)
 {
 	struct wire_direct *d = &s->direct;

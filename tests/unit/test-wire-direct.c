@@ -268,6 +268,39 @@ static void fits(void **state)
 	assert_false(wire_direct_fits(&x));
 }
 
+/* The server as a proxy: then it is libcurl that moves the bytes. */
+static enum httpd_then be_a_proxy(int fd, const struct httpd_request *r, void *arg)
+{
+	f.seen += !strncmp(r->target, "http://storage.example/acc/c/dir/b.vhd", 38);
+	if (!strcmp(r->method, "GET"))
+		send_part(fd, r, SIZE_MAX);
+	else
+		httpd_reply(fd, r->body_len == LEN && !memcmp(r->body, f.data, LEN) ? 201 : 400, "", "", 0);
+	return HTTPD_KEEP;
+}
+
+static void by_a_proxy(void **state)
+{
+	unsigned char data[LEN] = { 0 };
+	struct waited w = WAITED_INIT;
+	char proxy[64];
+
+	fixture_start(&f, be_a_proxy, NULL);
+	blob_client_free(f.client);
+	snprintf(proxy, sizeof(proxy), "http://127.0.0.1:%d", f.server.port);
+	setenv("http_proxy", proxy, 1);
+	fixture_client(&f, "http://storage.example/acc", NULL);
+	if (get(0, data, LEN) < 0)
+		fail_msg("%s", err.msg);
+	assert_memory_equal(data, f.data, LEN);
+	put(&w, LEN);
+	waited_wait(&w);
+	assert_code(&w.err, ERR_NONE);
+	assert_int_equal(f.seen, 2);
+	unsetenv("http_proxy");
+	fixture_stop(&f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -276,6 +309,7 @@ int main(void)
 		cmocka_unit_test(nonsense),
 		cmocka_unit_test(early_reply),
 		cmocka_unit_test(fits),
+		cmocka_unit_test(by_a_proxy),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
